@@ -1,0 +1,35 @@
+"""Backends: machines that keep the contract of :mod:`hebbit.backends.spec` bit for bit."""
+
+from importlib import import_module
+
+from hebbit.backends.spec import Backend
+
+_TABLE = {
+    "numpy": ("hebbit.backends.numpy_backend", "NumpyBackend"),
+    "numba": ("hebbit.backends.numba_backend", "NumbaBackend"),
+}
+_LOADED: dict[str, Backend] = {}
+
+
+def names() -> tuple[str, ...]:
+    """Backends by name, the specification first."""
+    return tuple(_TABLE)
+
+
+def load(name: str = "auto") -> Backend:
+    """The backend of that name, imported when first asked for; ``auto`` is numba.
+
+    Raises:
+        ValueError: no such backend.
+        ImportError: it is demanded and cannot load; there is no silent fallback.
+    """
+    wanted = "numba" if name == "auto" else name
+    if wanted not in _TABLE:
+        raise ValueError(f"backend must be one of auto, {', '.join(_TABLE)}, got {name!r}")
+    if wanted not in _LOADED:
+        module, attribute = _TABLE[wanted]
+        try:
+            _LOADED[wanted] = getattr(import_module(module), attribute)()
+        except ImportError as error:
+            raise ImportError(f"backend {wanted!r} cannot load: {error}; install what it needs or pick another") from error
+    return _LOADED[wanted]

@@ -1,0 +1,1 @@
+../../../scripts/_root/__init__.py
