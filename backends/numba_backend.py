@@ -1,8 +1,7 @@
 """The CPU backend: the specification over 32-bit words, one bit plane per binary digit, fused and compiled.
 
-Every array of planes has its words side by side, so that the loops over words become SIMD instructions; a brain's
-memory is one flat row of 32-bit words (see :class:`Layout`), which keeps a call down to a handful of arguments.
-Numba promotes uint32 arithmetic to 64 bits, hence the explicit casts.
+A brain's memory is one flat row of 32-bit words (see :mod:`hebbit.backends.numba_layout`), which keeps a call down to
+a handful of arguments. This module converts between those rows and the canonical arrays.
 """
 
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from hebbit.backends import numba_kernels as kernels
 from hebbit.backends import spec
-from hebbit.backends.numba_kernels import Size
+from hebbit.backends.numba_layout import B, Size, columns, from_blocks, layout, to_blocks
 from hebbit.backends.spec import LANES, Arrays, BrainConfig, Prediction
 from hebbit.backends.wiring import thresholds, wire
 
@@ -49,22 +48,27 @@ class NumbaState:
     memory: U32
     """[R, words of a brain]: excitement, weights, traces, value, surprise, presentation, brain, episode, generation."""
     wires: I32
-    """[R, W (3 S + 2)]: derived from Philox, never saved."""
+    """[R, wires of a brain]: derived from Philox, never saved."""
     scratch: U32
     """[R, workspace]: nothing in it outlives a call."""
 
 
-def section(state: NumbaState, name: Size, planes: tuple[int, ...], words: int) -> U32:
-    """A view of one part of every brain's memory: uint32 [R, *planes, words]."""
+def section(state: NumbaState, name: Size, shape: tuple[int, ...]) -> U32:
+    """A view of one part of every brain's memory: uint32 [R, *shape]."""
     start = int(state.sizes[name])
-    length = int(np.prod(planes, dtype=np.int64)) * words
-    return state.memory[:, start : start + length].reshape(len(state.memory), *planes, words)
+    length = int(np.prod(shape, dtype=np.int64))
+    return state.memory[:, start : start + length].reshape(len(state.memory), *shape)
 
 
-def wire_row(config: BrainConfig, generation: U32, key: tuple[int, int]) -> I32:
-    """One brain's wiring as the kernels read it: source, rotation, xor [W, S] each, slots [W], threshold [W]."""
+def wire_row(config: BrainConfig, generation: U32, key: tuple[int, int], sizes: I32) -> I32:
+    """One brain's wiring as the kernels read it, see :class:`Size`."""
     wiring = wire(config, generation, key)
-    parts = (wiring.source, wiring.rotation, wiring.xor, wiring.slots, thresholds(config, wiring))
+    threshold = np.zeros(int(sizes[Size.POOL_BLOCKS]) * B, np.int32)
+    threshold[: config.pool_words] = thresholds(config, wiring)
+    own = np.zeros((config.clusters, int(sizes[Size.BLOCKS]) * B), np.int32)
+    words = np.arange(config.words)
+    own[words % config.clusters, columns(config)] = -1
+    parts = (wiring.source, wiring.rotation, wiring.xor, wiring.slots, threshold, own)
     return np.concatenate([part.ravel() for part in parts]).astype(np.int32)
 
 
@@ -76,9 +80,9 @@ class NumbaBackend:
     def create(self, config: BrainConfig, params: I32, seed: int, arrays: Mapping[str, Any]) -> NumbaState:
         """See :class:`hebbit.backends.spec.Backend`."""
         brains = len(arrays["brain"])
-        sizes = kernels.layout(config)
+        sizes = layout(config)
         keys = [(seed, int(brain)) for brain in arrays["brain"]]
-        rows = [wire_row(config, g, key) for g, key in zip(arrays["generation"], keys, strict=True)]
+        rows = [wire_row(config, g, key, sizes) for g, key in zip(arrays["generation"], keys, strict=True)]
         state = NumbaState(
             config=config,
             params=np.ascontiguousarray(params, np.int32).copy(),
@@ -86,44 +90,54 @@ class NumbaBackend:
             sizes=sizes,
             groups=np.array(config.groups, np.int32),
             memory=np.zeros((brains, int(sizes[Size.MEMORY])), np.uint32),
-            wires=np.array(rows, np.int32).reshape(brains, -1),
+            wires=np.array(rows, np.int32),
             scratch=np.zeros((brains, int(sizes[Size.SCRATCH])), np.uint32),
         )
         self._fill(state, arrays)
         return state
 
     @staticmethod
-    def _fill(state: NumbaState, arrays: Mapping[str, Any]) -> None:
+    def _parts(state: NumbaState) -> tuple[U32, U32, U32]:
+        """Views of excitement [R, blocks, 4, 16], weights [R, O, blocks, 8, 16] and traces [R, O, blocks, 5, 16]."""
+        o, blocks, pool = state.config.outputs, int(state.sizes[Size.BLOCKS]), int(state.sizes[Size.POOL_BLOCKS])
+        return (
+            section(state, Size.EXCITEMENT, (pool, 4, B)),
+            section(state, Size.WEIGHTS, (o, blocks, 8, B)),
+            section(state, Size.TRACES, (o, blocks, 5, B)),
+        )
+
+    def _fill(self, state: NumbaState, arrays: Mapping[str, Any]) -> None:
         config = state.config
-        o, p, w, k = config.outputs, config.words, config.pool_words, config.clusters
-        section(state, Size.EXCITEMENT, (4,), w)[:] = pack(arrays["excitement"], 4)
-        section(state, Size.WEIGHTS, (o, 8), p)[:] = pack(arrays["weights"], 8)
-        traces = np.asarray(arrays["traces"]).astype(np.int32)
-        section(state, Size.TRACES, (o, 5), p)[:, :, :4] = pack(np.abs(traces), 4)
-        section(state, Size.TRACES, (o, 5), p)[:, :, 4:] = pack(traces < 0, 1)
-        section(state, Size.VALUE, (), k)[:] = np.asarray(arrays["value"], np.int32).view(np.uint32)
-        section(state, Size.SURPRISE, (), k)[:] = np.asarray(arrays["surprise"], np.int32).view(np.uint32)
-        section(state, Size.GENERATION, (), w)[:] = arrays["generation"]
+        place, own = columns(config), np.arange(config.pool_words)
+        excitement, weights, traces = self._parts(state)
+        excitement[:] = to_blocks(pack(arrays["excitement"], 4), own, excitement.shape[1])
+        weights[:] = to_blocks(pack(arrays["weights"], 8), place, weights.shape[2])
+        signed = np.asarray(arrays["traces"]).astype(np.int32)
+        planes = np.concatenate([pack(np.abs(signed), 4), pack(signed < 0, 1)], axis=-2)
+        traces[:] = to_blocks(planes, place, traces.shape[2])
+        for name in ("value", "surprise"):
+            section(state, Size[name.upper()], (config.clusters,))[:] = np.asarray(arrays[name], np.int32).view(np.uint32)
+        section(state, Size.GENERATION, (config.pool_words,))[:] = arrays["generation"]
         for name in ("presentation", "brain", "episode"):
-            section(state, Size[name.upper()], (), 1)[:, 0] = arrays[name]
+            section(state, Size[name.upper()], (1,))[:, 0] = arrays[name]
 
     def export(self, state: NumbaState) -> Arrays:
         """See :class:`hebbit.backends.spec.Backend`."""
         config = state.config
-        o, p, w, k = config.outputs, config.words, config.pool_words, config.clusters
-        weights = unpack(section(state, Size.WEIGHTS, (o, 8), p))
-        traces = section(state, Size.TRACES, (o, 5), p)
-        signs = 1 - 2 * unpack(traces[:, :, 4:])
+        place, own = columns(config), np.arange(config.pool_words)
+        excitement, weights, traces = self._parts(state)
+        unsigned = unpack(from_blocks(weights, place))
+        planes = from_blocks(traces, place)
+        signs = 1 - 2 * unpack(planes[:, :, 4:])
+        numbers = {name: section(state, Size[name.upper()], (1,))[:, 0] for name in ("brain", "episode", "presentation")}
+        shared = {name: section(state, Size[name.upper()], (config.clusters,)) for name in ("value", "surprise")}
         return {
-            "brain": section(state, Size.BRAIN, (), 1)[:, 0].copy(),
-            "episode": section(state, Size.EPISODE, (), 1)[:, 0].copy(),
-            "presentation": section(state, Size.PRESENTATION, (), 1)[:, 0].copy(),
-            "generation": section(state, Size.GENERATION, (), w).copy(),
-            "excitement": unpack(section(state, Size.EXCITEMENT, (4,), w)).astype(np.uint8),
-            "weights": (weights - 256 * (weights > spec.WEIGHT_MAX)).astype(np.int8),
-            "traces": (signs * unpack(traces[:, :, :4])).astype(np.int8),
-            "value": section(state, Size.VALUE, (), k).view(np.int32).copy(),
-            "surprise": section(state, Size.SURPRISE, (), k).view(np.int32).copy(),
+            **{name: view.copy() for name, view in numbers.items()},
+            "generation": section(state, Size.GENERATION, (config.pool_words,)).copy(),
+            "excitement": unpack(from_blocks(excitement, own)).astype(np.uint8),
+            "weights": (unsigned - 256 * (unsigned > spec.WEIGHT_MAX)).astype(np.int8),
+            "traces": (signs * unpack(planes[:, :, :4])).astype(np.int8),
+            **{name: view.view(np.int32).copy() for name, view in shared.items()},
         }
 
     def step(self, state: NumbaState, intensities: NDArray[np.uint8], rewards: I32, flags: NDArray[np.uint8]) -> I32:

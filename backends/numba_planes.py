@@ -18,7 +18,7 @@ W0, W1 = np.uint32(reference.WEYL_0), np.uint32(reference.WEYL_1)
 HALF = np.uint64(32)
 
 
-@njit
+@njit(forceinline=True)
 def philox(c0, c1, c2, c3, k0, k1):
     """Philox4x32-10 of one counter: four words."""
     for _ in range(10):
@@ -33,31 +33,31 @@ def philox(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
-@njit
+@njit(forceinline=True)
 def scaled(word, size):
     """A uniform integer below ``size`` by multiply-shift."""
     return np.int64(np.uint64(word) * np.uint64(size) >> HALF)
 
 
-@njit
+@njit(forceinline=True)
 def mask(condition):
     """All ones if the condition holds."""
     return ALL if condition else U(0)
 
 
-@njit
+@njit(forceinline=True)
 def digit(number, bit):
     """All ones if that binary digit of a scalar is set."""
     return U(0) - U((number >> bit) & 1)
 
 
-@njit
+@njit(forceinline=True)
 def below(r, m, lt):
     """One digit of the comparison r < m, least significant first."""
     return U((~r & m) | (~(r ^ m) & lt))
 
 
-@njit
+@njit(forceinline=True)
 def below4(r, m0, m1, m2, m3, lt):
     """Four digits of r < m with the four words of one draw."""
     lt = below(r[0], m0, lt)
@@ -66,21 +66,37 @@ def below4(r, m0, m1, m2, m3, lt):
     return below(r[3], m3, lt)
 
 
-@njit
-def chance8(r, s, number):
-    """Lanes that win a chance of ``number`` / 256, from the planes of two draws."""
-    lt = below4(r, digit(number, 0), digit(number, 1), digit(number, 2), digit(number, 3), U(0))
-    lt = below4(s, digit(number, 4), digit(number, 5), digit(number, 6), digit(number, 7), lt)
-    return U(lt | digit(number, 8))
+@njit(forceinline=True)
+def digits(number):
+    """Twelve binary digits of a scalar as masks."""
+    return (
+        digit(number, 0), digit(number, 1), digit(number, 2), digit(number, 3), digit(number, 4), digit(number, 5),
+        digit(number, 6), digit(number, 7), digit(number, 8), digit(number, 9), digit(number, 10), digit(number, 11),
+    )  # fmt: skip
 
 
-@njit
+@njit(forceinline=True)
+def chance_planes(index, now, at, who, k0, k1, number):
+    """Lanes that win a chance of 256, given as its digits, from the planes of draws ``at`` and ``at + 1``."""
+    r = philox(index, now, at, who, k0, k1)
+    lt = below4(r, number[0], number[1], number[2], number[3], U(0))
+    r = philox(index, now, U(at + U(1)), who, k0, k1)
+    return U(below4(r, number[4], number[5], number[6], number[7], lt) | number[8])
+
+
+@njit(forceinline=True)
+def within(lanes, new, old):
+    """The new bits in some lanes, the old ones elsewhere."""
+    return U(old ^ ((old ^ new) & lanes))
+
+
+@njit(forceinline=True)
 def rotate(word, by):
     """Lane j takes lane j - by."""
     return U((word << U(by)) | (word >> U((32 - by) & 31)))
 
 
-@njit
+@njit(forceinline=True)
 def permute(word, x0, x1, x2, x3, x4):
     """Lane j takes lane j XOR x; the digits of x as masks."""
     t = U(((word >> U(1)) & U(0x55555555)) | ((word & U(0x55555555)) << U(1)))
@@ -95,13 +111,13 @@ def permute(word, x0, x1, x2, x3, x4):
     return U(word ^ ((word ^ t) & x4))
 
 
-@njit
+@njit(forceinline=True)
 def majority(a, b, c):
     """Carry of a full adder."""
     return U((a & b) | (c & (a ^ b)))
 
 
-@njit
+@njit(forceinline=True)
 def add_saturating(x, y):
     """Four-bit sums of planes, at most 15."""
     c = U(x[0] & y[0])
@@ -115,7 +131,7 @@ def add_saturating(x, y):
     return U(s0 | c), U(s1 | c), U(s2 | c), U(s3 | c)
 
 
-@njit
+@njit(forceinline=True)
 def subtract(x, y):
     """Four-bit differences modulo 16, and the lanes that borrowed (x < y)."""
     d0 = U(x[0] ^ y[0])
@@ -129,7 +145,7 @@ def subtract(x, y):
     return (d0, d1, d2, d3), b
 
 
-@njit
+@njit(forceinline=True)
 def negate(x, where):
     """Four-bit complement of two in the lanes of ``where``."""
     n0 = x[0]
@@ -142,7 +158,7 @@ def negate(x, where):
     return n0, n1, n2, n3
 
 
-@njit
+@njit(forceinline=True)
 def lose(x, r0, r1, r2, shift, lanes):
     """Decay by chance in ``lanes``: x minus (x + r mod 2**shift) >> shift; shift 0..3 is a scalar."""
     s1, s2, s3 = mask(shift >= 1), mask(shift >= 2), mask(shift >= 3)
@@ -163,7 +179,7 @@ def lose(x, r0, r1, r2, shift, lanes):
     return subtract(x, (l0, l1, l2, l3))[0]
 
 
-@njit
+@njit(forceinline=True)
 def share_of(n, r, f):
     """(n f + r) >> 4 for four-bit n and r and a scalar f of 0..16, by a serial multiplier."""
     f0, f1, f2, f3, f4 = digit(f, 0), digit(f, 1), digit(f, 2), digit(f, 3), digit(f, 4)
@@ -174,7 +190,7 @@ def share_of(n, r, f):
     return U(a4 | (n[0] & f4)), U(a5 | (n[1] & f4)), U(a6 | (n[2] & f4)), U(a7 | (n[3] & f4))
 
 
-@njit
+@njit(forceinline=True)
 def add5(a0, a1, a2, a3, n, f):
     """Digits 1 to 4 of a + (n & f); digit 0 is of no further use."""
     n0, n1, n2, n3 = U(n[0] & f), U(n[1] & f), U(n[2] & f), U(n[3] & f)
@@ -187,7 +203,7 @@ def add5(a0, a1, a2, a3, n, f):
     return b1, b2, b3, majority(a3, n3, c)
 
 
-@njit
+@njit(forceinline=True)
 def add_signed(e, sign, gain, negative):
     """Sign-magnitude traces plus a gain of one sign (``negative``: all ones or none), saturating at 15."""
     up = add_saturating(e, gain)
@@ -202,7 +218,7 @@ def add_signed(e, sign, gain, negative):
     return (m0, m1, m2, m3), U(flipped & (m0 | m1 | m2 | m3))
 
 
-@njit
+@njit(forceinline=True)
 def larger(e, gain):
     """Lane-wise maximum of four-bit numbers."""
     less = subtract(e, gain)[1]

@@ -1,0 +1,415 @@
+"""The agent: the only stateful class, one brain or a population of them."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from hebbit import backends
+from hebbit.agents import saving
+from hebbit.agents.books import Books
+from hebbit.agents.callbacks import BaseCallback, as_callback
+from hebbit.agents.config import AgentConfig, configure
+from hebbit.agents.decoder import Decoder
+from hebbit.agents.encoder import LANES, Encoder
+from hebbit.agents.environment import EnvSpec, episode_seed
+from hebbit.agents.errors import HebbitError, ObservationError
+from hebbit.agents.evaluation import evaluate
+from hebbit.agents.logger import Logger
+from hebbit.agents.spaces import row
+from hebbit.agents.streams import ExperienceStream, SingleStream, Tick, VectorStream
+from hebbit.backends.spec import REWARD_LIMIT, Arrays, Flag, empty_arrays
+
+AnyEnv = str | EnvSpec | gym.Env[Any, Any] | VectorEnv[Any, Any, Any]
+EVERYONE = slice(None)
+
+
+class SpikingAgent:
+    """Stochastic spiking brains that learn from reward.
+
+    A population has R brains, each with its own seed, wiring and environment; brain i gives the same bits as that brain
+    alone. Steps are counted for each brain.
+    """
+
+    def __init__(
+        self,
+        env: AnyEnv | None,
+        *,
+        seed: int = 0,
+        config: AgentConfig | Mapping[str, Any] | str | None = None,
+        backend: str = "auto",
+        brains: int | Sequence[int] = 1,
+        verbose: int = 0,
+        spaces: tuple[gym.Space[Any], gym.Space[Any]] | None = None,
+    ) -> None:
+        """Make newborn brains.
+
+        Args:
+            env: an id, an EnvSpec, an Env or a VectorEnv (one brain for each of its environments); None with ``spaces``.
+            seed: of everything, 0..2**32 - 1.
+            config: settings, changes of the default (or the environment's preset) by name, or the name of a preset.
+            backend: auto, numba or numpy.
+            brains: how many, or their numbers: brain i draws its own random words.
+            verbose: 1 prints a table now and then.
+            spaces: of observations and actions, where there is no environment yet.
+        """
+        self.seed = _checked_seed(seed)
+        self.spec = EnvSpec(env) if isinstance(env, str) else env if isinstance(env, EnvSpec) else None
+        self._env = None if isinstance(env, str | EnvSpec) else env
+        numbers = range(brains) if isinstance(brains, int) else brains
+        if isinstance(self._env, VectorEnv) and brains == 1:
+            numbers = range(self._env.num_envs)
+        self.brains = np.array(numbers, np.uint32)
+        if len(self.brains) < 1:
+            raise HebbitError(f"an agent needs at least one brain, got {len(self.brains)}")
+        self._stream: ExperienceStream | None = None
+        if env is not None:
+            self._connect()
+        self.observation_space, self.action_space = spaces or self._spaces()
+        self.config = self._configure(config)
+        self.encoder = Encoder(self.observation_space, self.config, len(self.brains))
+        self.decoder = Decoder(self.action_space, self.config)
+        self.brain_config = self.config.brain(self.encoder.words, self.decoder.groups)
+        self.backend = backends.load(backend)
+        params = np.tile(self.config.params(), (len(self.brains), 1, 1))
+        self.state = self.backend.create(
+            self.brain_config, params, self.seed, empty_arrays(self.brain_config, self.brains)
+        )
+        self.active = 0
+        """The brain that predicts, by position."""
+        self.num_timesteps = 0
+        self.total_steps = 0
+        """Steps of each brain over all calls of learn."""
+        self.verbose = verbose
+        self.logger = Logger()
+        self._predictions = 0
+        self._resumable: Mapping[str, NDArray[Any]] = {}
+        """Running episodes of a checkpoint, until the next learn takes them up."""
+        self._begin_life()
+
+    # ------------------------------------------------------------------ environments
+
+    def _connect(self) -> None:
+        env = self._env
+        if env is None and self.spec is not None:
+            alone = len(self.brains) == 1
+            env = self._env = self.spec.make() if alone else self.spec.make_vector(len(self.brains))
+        if isinstance(env, VectorEnv):
+            if env.num_envs != len(self.brains):
+                raise HebbitError(f"{len(self.brains)} brains need as many environments, got {env.num_envs}")
+            self._stream = VectorStream(env)
+        elif isinstance(env, gym.Env):
+            if len(self.brains) != 1:
+                raise HebbitError(f"{len(self.brains)} brains need a VectorEnv or an environment id, got one Env")
+            self._stream = SingleStream(env)
+        else:
+            raise HebbitError(f"env must be an id, an Env or a VectorEnv, got {type(env).__name__}")
+
+    def _spaces(self) -> tuple[gym.Space[Any], gym.Space[Any]]:
+        if isinstance(self._env, VectorEnv):
+            return self._env.single_observation_space, self._env.single_action_space
+        assert self._env is not None
+        return self._env.observation_space, self._env.action_space
+
+    def _configure(self, config: AgentConfig | Mapping[str, Any] | str | None) -> AgentConfig:
+        if isinstance(config, AgentConfig):
+            return config
+        if isinstance(config, str):
+            return configure(self.env_id, config)
+        return configure(self.env_id, None, config)
+
+    @property
+    def env_id(self) -> str | None:
+        """Id of the environment, where it has one."""
+        if self.spec is not None:
+            return self.spec.id
+        spec = getattr(self._env, "spec", None)
+        return None if spec is None else str(spec.id)
+
+    def get_env(self) -> gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | None:
+        """The environment that it learns in."""
+        return self._env
+
+    def set_env(self, env: AnyEnv) -> None:
+        """Learn in another environment with the same spaces, from a new episode on."""
+        other = object.__new__(SpikingAgent)
+        other.brains, other._env, other._stream = self.brains, None, None
+        other.spec = EnvSpec(env) if isinstance(env, str) else env if isinstance(env, EnvSpec) else None
+        if other.spec is None:
+            other._env = env  # type: ignore[assignment]  # _connect refuses what it is not
+        other._connect()
+        if other._spaces() != (self.observation_space, self.action_space):
+            raise HebbitError(
+                f"the environment must have the agent's spaces {self.observation_space} and {self.action_space}, "
+                f"got {other._spaces()[0]} and {other._spaces()[1]}; make a new agent for it"
+            )
+        self.spec, self._env, self._stream = other.spec, other._env, other._stream
+        self._begin_life()
+
+    def set_random_seed(self, seed: int | None) -> None:
+        """Draw from another seed from now on: other noise, other episodes, other wiring, the same weights."""
+        if seed is None:
+            return
+        self.seed = _checked_seed(seed)
+        self.state = self.backend.create(self.brain_config, self.state.params, self.seed, self.arrays())
+        self._begin_life()
+
+    def close(self) -> None:
+        """Close the environment and the log."""
+        if self._env is not None:
+            self._env.close()  # type: ignore[no-untyped-call]  # VectorEnv.close is untyped
+        self.logger.close()
+
+    # ------------------------------------------------------------------ learning
+
+    def _begin_life(self) -> None:
+        """Forget the running episodes; the next learn begins new ones."""
+        self._units: NDArray[np.int32] | None = None
+        self._intensities = np.zeros((len(self.brains), self.encoder.words, LANES), np.uint8)
+        self.books = Books(self.arrays()["episode"].tolist())
+
+    def _seeder(self, brain: int) -> int:
+        """Seed of a brain's next episode."""
+        return episode_seed(self.seed, int(self.brains[brain]), self.books.begun[brain])
+
+    def _start(self) -> None:
+        """Begin an episode for every brain and choose the first actions."""
+        assert self._stream is not None
+        observations = self._stream.reset(self._seeder)
+        flags = np.full(len(self.brains), Flag.START, np.uint8)
+        self._units = self._show(observations, np.zeros(len(self.brains)), flags)
+        self.books.begun = [n + 1 for n in self.books.begun]
+
+    def _show(self, observations: Sequence[Any], rewards: Any, flags: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """Let the brains see, learn and act."""
+        self._intensities = self.encoder.encode(observations, EVERYONE, learn=True)
+        return self.backend.step(self.state, self._intensities, self._integer_rewards(rewards), flags)
+
+    def _integer_rewards(self, rewards: Sequence[float]) -> NDArray[np.int32]:
+        """floor(r 2**k + 1/2), clipped to 16 bits."""
+        scale = 2.0**self.config.reward_bits
+        scaled = np.asarray(rewards, np.float64) * scale + 0.5
+        if not np.isfinite(scaled).all():
+            raise ObservationError(f"rewards must be finite, got {rewards}; mend the environment")
+        return np.clip(np.floor(scaled), -REWARD_LIMIT, REWARD_LIMIT).astype(np.int32)
+
+    def _restart(self, restarts: Mapping[int, Any], units: NDArray[np.int32]) -> None:
+        """Show the first observation of the next episode to the brains whose episode has ended."""
+        rows = np.array(sorted(restarts), np.intp)
+        self._intensities[rows] = self.encoder.encode([restarts[int(b)] for b in rows], rows, learn=True)
+        flags = np.zeros(len(self.brains), np.uint8)
+        flags[rows] = Flag.START
+        fresh = self.backend.step(self.state, self._intensities, np.zeros(len(self.brains), np.int32), flags)
+        units[rows] = fresh[rows]
+        for brain in restarts:
+            self.books.begun[brain] += 1
+
+    def _step(self) -> Tick:
+        """One step of every brain: act, learn from what comes, choose the next action."""
+        assert self._stream is not None and self._units is not None
+        self.books.acted(self._units)
+        tick = self._stream.step([self.decoder.decode(u) for u in self._units], self._seeder)
+        self._units = self._show(tick.observations, tick.rewards, tick.flags)
+        if tick.restarts:
+            self._restart(tick.restarts, self._units)
+        return tick
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: Any = None,
+        *,
+        log_interval: int = 10_000,
+        progress_bar: bool = False,
+        reset_num_timesteps: bool = True,
+    ) -> "SpikingAgent":
+        """Learn for this many steps of each brain.
+
+        Args:
+            total_timesteps: steps of each brain, in addition to those already made.
+            callback: a function of (locals, globals), a BaseCallback or a list of them; returning False stops.
+            log_interval: steps between two lines of the log.
+            progress_bar: show return, steps a second and time left.
+            reset_num_timesteps: count from 0 and begin new episodes; otherwise go on where it stopped.
+        """
+        if total_timesteps < 0:
+            raise HebbitError(f"total_timesteps must be 0 or more, got {total_timesteps}")
+        self._prepare(reset_num_timesteps)
+        hook = None if callback is None else as_callback(callback)
+        if hook is not None:
+            hook.init_callback(self)
+            hook.on_training_start({"self": self, "total_timesteps": total_timesteps})
+        bar = tqdm(total=total_timesteps, disable=not progress_bar, unit="step", leave=False)
+        try:
+            self._loop(total_timesteps, hook, log_interval, bar)
+        finally:
+            bar.close()
+        if hook is not None:
+            hook.on_training_end()
+        return self
+
+    def _prepare(self, fresh: bool) -> None:
+        """Have an environment and running episodes: new ones, those of the checkpoint, or those that ran."""
+        if self._stream is None:
+            if self.spec is None:
+                raise HebbitError("this agent has no environment; give it one with set_env")
+            self._connect()
+        if fresh:
+            self.num_timesteps = 0
+            self._begin_life()
+        elif self._units is None and self._resumable:
+            saving.resume(self, self._resumable)
+        self._resumable = {}
+        if self._units is None:
+            self._start()
+
+    def _loop(self, steps: int, hook: BaseCallback | None, log_interval: int, bar: "tqdm[Any]") -> None:
+        started, first = time.perf_counter(), self.num_timesteps
+        for step in range(1, steps + 1):
+            tick = self._step()
+            self.num_timesteps += 1
+            self.total_steps += 1
+            going = self._book(tick, hook)
+            if hook is not None and not (hook.on_step() and going):
+                break
+            if step % log_interval == 0:
+                rate = (self.num_timesteps - first) / max(time.perf_counter() - started, 1e-9)
+                self._log(rate, time.perf_counter() - started)
+            if step % 1000 == 0 and not bar.disable:
+                bar.update(1000)
+                bar.set_postfix_str(f"return {self.books.mean_return():.1f}")
+
+    def _book(self, tick: Tick, hook: BaseCallback | None) -> bool:
+        """Keep the books; False if a callback wants to stop."""
+        going = True
+        for b, reward in enumerate(tick.rewards):
+            flag = tick.flags[b]
+            if flag == Flag.CONTINUE:
+                self.books.returns[b] += reward
+                self.books.lengths[b] += 1
+            elif flag >= Flag.TERMINATED:
+                total, length = self.books.ended(b, float(reward))
+                if hook is not None:
+                    going = hook.on_episode_end({"r": total, "l": length, "brain": b}) and going
+            else:
+                self.books.begun[b] += 1
+        return going
+
+    def _log(self, rate: float, elapsed: float) -> None:
+        if any(self.books.recent):
+            self.logger.record("rollout/ep_rew_mean", self.books.mean_return())
+            self.logger.record("rollout/ep_len_mean", self.books.mean_length())
+        self.logger.record("time/fps", int(rate * len(self.brains)))
+        self.logger.record("time/time_elapsed", elapsed)
+        self.logger.record("time/total_timesteps", self.num_timesteps)
+        self.logger.dump(self.num_timesteps)
+
+    # ------------------------------------------------------------------ answering
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[NDArray[np.uint8], ...] | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, tuple[NDArray[np.uint8], ...]]:
+        """Answer without learning, as SB3's models do: an action for one observation, or an array for a batch.
+
+        Args:
+            observation: one, or a batch as a VecEnv gives it.
+            state: what the last call returned; None at the start.
+            episode_start: which observations begin an episode: their excitement is cleared.
+            deterministic: no noise, fixed phases, the strongest unit: a pure function of observation and state.
+        """
+        batch = self._as_batch(observation)
+        observations = [observation] if batch is None else batch
+        n, words = len(observations), self.brain_config.pool_words
+        excitement = np.zeros((n, words, LANES), np.uint8) if state is None else state[0].copy()
+        if excitement.shape != (n, words, LANES):
+            raise ObservationError(f"state must be of {n} observations, got {excitement.shape[0]}; pass None to begin")
+        if episode_start is not None:
+            excitement[np.asarray(episode_start, np.bool_)] = 0
+        rows = np.full(n, self.active, np.intp)
+        numbers = (np.arange(n) + self._predictions).astype(np.uint32)
+        self._predictions += 0 if deterministic else n
+        intensities = self.encoder.encode(observations, rows)
+        answer = self.backend.predict(self.state, rows.astype(np.int64), intensities, excitement, numbers, deterministic)
+        actions = [
+            self.decoder.decode_mean(volley, units) if deterministic else self.decoder.decode(units)
+            for volley, units in zip(answer.volley, answer.actions, strict=True)
+        ]
+        return actions[0] if batch is None else np.stack(actions), (answer.excitement,)
+
+    def _as_batch(self, observation: Any) -> list[Any] | None:
+        """Observations of a batch, or None if it is a single one."""
+        leaf = self.encoder.leaves[0]
+        first = observation
+        try:
+            for key in leaf.path:
+                first = first[key]
+            shape = np.shape(first)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ObservationError(f"observations must belong to {self.observation_space}: {error}") from error
+        if shape == leaf.space.shape:
+            return None
+        if shape[1:] != leaf.space.shape:
+            raise ObservationError(f"observations must have shape {leaf.space.shape}, got {shape}")
+        return [row(observation, i) for i in range(shape[0])]
+
+    def evaluate(
+        self, env: gym.Env[Any, Any] | None = None, episodes: int = 100, deterministic: bool = True
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Returns and lengths of some episodes that no training has seen, in an environment of its own."""
+        own = env
+        if own is None:
+            if self.spec is None:
+                raise HebbitError("evaluate needs an environment here: pass one, or make the agent from an id")
+            own = self.spec.make()
+        before, self._predictions = self._predictions, 0
+        try:
+            return evaluate(self, own, episodes, deterministic, self.seed, int(self.brains[self.active]))
+        finally:
+            self._predictions = before
+            if env is None:
+                own.close()
+
+    # ------------------------------------------------------------------ keeping
+
+    def arrays(self) -> Arrays:
+        """Canonical arrays of all brains, copied."""
+        return self.backend.export(self.state)
+
+    def digest(self) -> str:
+        """SHA-256 over brains, encoder and configuration: equal for equal agents on every machine and backend."""
+        return saving.digest(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write everything to a zip of JSON and npy; an older file is replaced only by a complete one."""
+        saving.save(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path, env: AnyEnv | None = None, backend: str = "auto") -> "SpikingAgent":
+        """Read an agent. ``learn(.., reset_num_timesteps=False)`` then goes on in the same bits where it can.
+
+        Args:
+            path: of a checkpoint.
+            env: to learn in; by default the one it was made from, if that was an id.
+            backend: need not be the one that wrote it.
+        """
+        return saving.load(cls, Path(path), env, backend)
+
+    def extract(self, brain: int) -> "SpikingAgent":
+        """One brain of a population as an agent of its own; it goes on in the same bits."""
+        return saving.extract(self, brain)
+
+
+def _checked_seed(seed: int) -> int:
+    if not (isinstance(seed, int | np.integer) and 0 <= seed < 2**32):
+        raise HebbitError(f"seed must be a whole number of 0..2**32 - 1, got {seed!r}")
+    return int(seed)

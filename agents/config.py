@@ -1,0 +1,230 @@
+"""Hyperparameters of an agent in natural units, and their integers for the backends."""
+
+import dataclasses
+import difflib
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hebbit.agents.errors import HebbitError
+from hebbit.backends import spec
+from hebbit.backends.spec import BrainConfig, Param
+
+WEIGHT_STEPS = 127
+"""Weight steps at which the drive of a motor unit equals ``temperature`` nats."""
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """One configuration; every field is documented by the string below it."""
+
+    pool_words: int = 64
+    """Words of 32 pool neurons, 0..32768."""
+    cycles: int = 8
+    """Cycles of a presentation, 1..15."""
+    slots_min: int = 2
+    """Least number of sensory words that a pool word reads (fewer where there are fewer)."""
+    slots_max: int = 4
+    """Largest number of sensory words that a pool word reads, at most 8."""
+    drive: Literal["coincidence", "sum"] = "coincidence"
+    """Whether a pool neuron is driven by all of its sources at once, or by how many fired."""
+    gain: int = 15
+    """Excitement that a coincidence adds, 0..15."""
+    threshold: int = 8
+    """Excitement at which a neuron with one source fires, 1..31."""
+    threshold_slope: int = 0
+    """What each further source adds to the threshold."""
+    noise_bits: int = 0
+    """Bits of uniform noise on the excitement, 0..4."""
+    excitement_decay: float = 0.5
+    """Chance that excitement halves in a cycle without a spike."""
+    sensory: Literal["phase", "bernoulli"] = "phase"
+    """Code of the sensory neurons: phases of a clock of its own for each word, or Bernoulli trials."""
+    clusters: int = 1
+    """Clusters of words, each with its own critic and dopamine."""
+    base_rate: float = 0.002
+    """Chance that a pool neuron fires spontaneously in a cycle while young; zero in evaluation."""
+    base_age: int = 1000
+    """Presentations after which the base rate has halved: rate * age / (age + t); 0 keeps it."""
+    gamma: float = 0.99
+    """Discount of the value, 0..1."""
+    trace_lambda: float = 0.9
+    """Decay of the eligibility traces besides gamma, 0..1."""
+    critic_step: float = 0.32
+    """Weight steps of the critic for a dopamine of one weight step and a full trace."""
+    actor_step: float = 0.125
+    """The same for the actor, whose dopamine may be normalised (surprise_shift)."""
+    step_age: int = 0
+    """Presentations after which both steps have halved: step * age / (age + t); 0 keeps them."""
+    critic_trace: Literal["adding", "replacing"] = "adding"
+    """Whether counts add to the critic's traces or a larger count replaces them."""
+    motor_rule: Literal["share", "second_draw"] = "share"
+    """Credit of the motor units: own share of the volley, or a second draw."""
+    motor_ramp: bool = False
+    """Whether output spikes of later cycles weigh more."""
+    motor_base: float = 0.0
+    """Least chance that a motor neuron fires in a cycle."""
+    temperature: float = 10.0
+    """Nats between two motor units whose mean weights differ by 127 steps."""
+    surprise_shift: int = 0
+    """The actor's dopamine is divided by a running mean of its size that follows with 2**-shift; 0 switches it off."""
+    surprise_floor: float = 0.25
+    """Least running mean, in weight steps."""
+    dopamine_clip: float = 8.0
+    """Largest dopamine of the actor, in running means."""
+    reward_bits: int = 8
+    """A reward of 1 is 2**reward_bits / 256 weight steps of value, -8..15."""
+    tuning_width: float = 5.0
+    """Half-width of a tuning curve in neurons (a word has 32 over the range of its dimension)."""
+    warmup: int = 10_000
+    """Observations after which the ranges of unbounded dimensions are frozen."""
+    range_deviations: float = 2.0
+    """An unbounded dimension covers this many standard deviations on either side of its mean."""
+    box_bins: int = 7
+    """Motor units, and so preferred values, of each dimension of a Box action."""
+    box_decode: Literal["mean", "draw"] = "mean"
+    """Deterministic Box actions: mean of the preferred values, or the strongest unit's. Training always draws."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no brain can hold."""
+        for name, (least, most) in _RANGES.items():
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and math.isfinite(value) and least <= value <= most):
+                raise HebbitError(f"{name} must lie in {least}..{most}, got {value!r}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise HebbitError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        if self.slots_min > self.slots_max:
+            raise HebbitError(f"slots_min must be at most slots_max, got {self.slots_min} and {self.slots_max}")
+
+    def brain(self, sensory_words: int, groups: tuple[int, ...]) -> BrainConfig:
+        """The structure of a brain for an encoder's words and a decoder's groups."""
+        try:
+            return BrainConfig(
+                sensory_words=sensory_words,
+                pool_words=self.pool_words,
+                groups=groups,
+                cycles=self.cycles,
+                slots_min=self.slots_min,
+                slots_max=self.slots_max,
+                threshold=self.threshold,
+                threshold_slope=self.threshold_slope,
+                clusters=self.clusters,
+            )
+        except ValueError as error:
+            raise HebbitError(str(error)) from error
+
+    def params(self) -> NDArray[np.int32]:
+        """Integers of one brain: int32 [clusters, Param]."""
+        p = np.zeros(len(Param), np.int64)
+        p[Param.DRIVE] = self.drive == "sum"
+        p[Param.GAIN], p[Param.NOISE] = self.gain, self.noise_bits
+        p[Param.DECAY_SHIFT], p[Param.DECAY_CHANCE] = 1, round(256 * self.excitement_decay)
+        p[Param.BASE_RATE], p[Param.BASE_AGE] = round(4096 * self.base_rate), self.base_age
+        p[Param.SENSORY] = self.sensory == "bernoulli"
+        p[Param.GAMMA] = round(spec.ONE_GAMMA * self.gamma)
+        p[Param.CRITIC_RATE], p[Param.ACTOR_RATE] = round(65536 * self.critic_step), round(65536 * self.actor_step)
+        p[Param.RATE_AGE] = self.step_age
+        keep = decay_by_chance(self.gamma * self.trace_lambda)
+        p[Param.CRITIC_SHIFT], p[Param.CRITIC_CHANCE] = keep
+        p[Param.ACTOR_SHIFT], p[Param.ACTOR_CHANCE] = keep
+        p[Param.TEMPERATURE] = round(4096 * 32 * self.temperature / (WEIGHT_STEPS * spec.UNIT))
+        p[Param.MOTOR_BASE] = round(256 * self.motor_base)
+        p[Param.MOTOR_RULE], p[Param.MOTOR_RAMP] = self.motor_rule == "second_draw", self.motor_ramp
+        p[Param.SURPRISE_SHIFT] = self.surprise_shift
+        p[Param.SURPRISE_FLOOR] = round(spec.UNIT * self.surprise_floor)
+        p[Param.DOPAMINE_CLIP] = round(256 * self.dopamine_clip) if self.surprise_shift else spec.DOPAMINE_LIMIT
+        p[Param.CRITIC_RULE] = self.critic_trace == "replacing"
+        return np.tile(p.astype(np.int32), (self.clusters, 1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fields by name, fit for JSON."""
+        return dataclasses.asdict(self)
+
+    def replace(self, changes: Mapping[str, Any]) -> "AgentConfig":
+        """A copy with some fields changed; text values are converted to the field's type."""
+        return dataclasses.replace(self, **{name: convert(name, value) for name, value in changes.items()})
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    name: get_args(hint) for name, hint in get_type_hints(AgentConfig).items() if get_args(hint)
+}
+_RANGES: dict[str, tuple[float, float]] = {
+    "pool_words": (0, 32768), "cycles": (1, 15), "slots_min": (1, 8), "slots_max": (1, 8), "gain": (0, 15),
+    "threshold": (1, 31), "threshold_slope": (0, 4), "noise_bits": (0, 4), "excitement_decay": (0, 1),
+    "clusters": (1, 1024), "base_rate": (0, 0.5), "base_age": (0, 1 << 20), "gamma": (0, 1), "trace_lambda": (0, 1),
+    "critic_step": (0, 16), "actor_step": (0, 16), "step_age": (0, 1 << 30), "motor_base": (0, 1),
+    "temperature": (0, 1000), "surprise_shift": (0, 20), "surprise_floor": (0.0, 127.0), "dopamine_clip": (0.0, 255.0),
+    "reward_bits": (-8, 15), "tuning_width": (0.5, 64), "warmup": (0, 1 << 30), "range_deviations": (0.01, 100),
+    "box_bins": (2, 256),
+}  # fmt: skip
+
+
+def decay_by_chance(keep: float) -> tuple[int, int]:
+    """Shift and chance of 256 such that losing the share 2**-shift by that chance keeps ``keep`` on average."""
+    lost = 1 - keep
+    shift = next(s for s in (3, 2, 1, 0) if lost * 2**s <= 1)
+    return shift, round(256 * lost * 2**shift)
+
+
+def convert(name: str, value: Any) -> Any:
+    """A value, perhaps text from a command line, as the type of that field."""
+    hints = get_type_hints(AgentConfig)
+    if name not in hints:
+        close = difflib.get_close_matches(name, hints, 1)
+        hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(hints)}"
+        raise HebbitError(f"unknown hyperparameter {name!r}{hint}")
+    kind = hints[name]
+    try:
+        if kind is bool:
+            return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
+        if kind is int:
+            return int(str(value).replace("_", ""))
+        return float(value) if kind is float else str(value)
+    except (ValueError, KeyError, TypeError) as error:
+        expected = "true or false" if kind is bool else "a whole number" if kind is int else "a number"
+        raise HebbitError(f"{name} must be {expected}, got {value!r}") from error
+
+
+def presets() -> dict[str, dict[str, Any]]:
+    """Settings of ``presets.toml`` by name; those named like an environment are its own."""
+    return tomllib.loads(files("hebbit.agents").joinpath("presets.toml").read_text())
+
+
+def configure(env_id: str | None, preset: str | None = None, changes: Mapping[str, Any] | None = None) -> AgentConfig:
+    """Defaults, then the preset (a name, or a TOML or JSON file; by default that of the environment), then changes.
+
+    ``preset="default"`` takes the bare defaults.
+    """
+    known = presets()
+    settings: Mapping[str, Any]
+    if preset is None:
+        settings = known.get(env_id or "", {})
+    elif preset == "default":
+        settings = {}
+    elif preset in known:
+        settings = known[preset]
+    else:
+        settings = _preset_file(Path(preset), known)
+    return AgentConfig().replace(settings).replace(changes or {})
+
+
+def _preset_file(path: Path, known: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not path.is_file():
+        raise HebbitError(f"preset must be default, {', '.join(known)} or a TOML or JSON file, got {str(path)!r}")
+    try:
+        text = path.read_text()
+        settings = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise HebbitError(f"preset {path} must be TOML or JSON with one value per line: {error}") from error
+    if not isinstance(settings, dict):
+        raise HebbitError(f"preset {path} must hold settings by name, got {type(settings).__name__}")
+    return settings

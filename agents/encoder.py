@@ -1,0 +1,250 @@
+"""From observations to intensities 0..15: the last place where there are floats.
+
+Only correctly rounded operations (+ - * / sqrt, comparisons) are used, so every machine gives the same integers. Each
+leaf of the observation space becomes whole sensory words of 32 neurons:
+
+* a *tuned* dimension of a Box is one word with overlapping tuning curves,
+* Discrete, MultiDiscrete and MultiBinary elements, and Boxes of binary or of very many values, map straight onto
+  neurons, one each (``direct``).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from hebbit.agents.config import AgentConfig
+from hebbit.agents.errors import ObservationError, SpaceError
+
+LANES = 32
+LEVELS = 256
+"""Positions that a tuned dimension distinguishes."""
+MAX_TUNED = 64
+"""A Box with more values than this is mapped straight onto neurons."""
+FAR = 1e6
+"""Bounds beyond this are taken for none."""
+
+F64 = NDArray[np.float64]
+Rows = slice | NDArray[np.intp]
+"""Brains whose ranges apply: all of them, or some by number."""
+
+
+def tuning_table(width: float) -> NDArray[np.uint8]:
+    """Intensities of a word's neurons for each position: uint8 [LEVELS, 32], floor(16 (1 - (distance / width)**2))."""
+    position = np.arange(LEVELS)[:, None] * (LANES - 1) / (LEVELS - 1)
+    distance = (position - np.arange(LANES)) / width
+    return np.minimum(15, np.floor(16 * np.maximum(0, 1 - distance * distance))).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One leaf of the observation space and where its values go."""
+
+    path: tuple[str | int, ...]
+    space: spaces.Space[Any]
+    kind: str
+    """tuned, direct (scaled by bounds) or onehot."""
+    size: int
+    """Values (tuned, direct) or neurons (onehot)."""
+
+
+def leaves(space: spaces.Space[Any], path: tuple[str | int, ...] = ()) -> Iterator[Leaf]:
+    """Leaves of a space in the order of the words.
+
+    Raises:
+        SpaceError: a leaf that is not supported.
+    """
+    if isinstance(space, spaces.Dict):
+        for key, part in space.spaces.items():
+            yield from leaves(part, (*path, key))
+    elif isinstance(space, spaces.Tuple):
+        for index, part in enumerate(space.spaces):
+            yield from leaves(part, (*path, index))
+    elif isinstance(space, spaces.Discrete):
+        yield Leaf(path, space, "onehot", int(space.n))
+    elif isinstance(space, spaces.MultiDiscrete):
+        yield Leaf(path, space, "onehot", int(np.sum(space.nvec)))
+    elif isinstance(space, spaces.MultiBinary):
+        yield Leaf(path, space, "direct", int(np.prod(space.shape)))
+    elif isinstance(space, spaces.Box):
+        yield _box_leaf(space, path)
+    else:
+        raise SpaceError(
+            "observations must be Box, Discrete, MultiDiscrete, MultiBinary or Dict and Tuple of these, got "
+            f"{space}; wrap the environment"
+        )
+
+
+def _box_leaf(space: spaces.Box, path: tuple[str | int, ...]) -> Leaf:
+    size = int(np.prod(space.shape))
+    if size == 0:
+        raise SpaceError(f"observations must hold at least one value, got an empty {space}; wrap the environment")
+    bounded = _finite(space).all()
+    binary = bounded and np.issubdtype(space.dtype, np.integer) and bool(np.all(space.high - space.low == 1))
+    boolean = space.dtype == np.bool_
+    if boolean or binary or size > MAX_TUNED:
+        if not bounded:
+            raise SpaceError(
+                f"a Box of more than {MAX_TUNED} values must have finite bounds, got shape {space.shape} without; "
+                "wrap the environment (gymnasium.wrappers.RescaleObservation)"
+            )
+        return Leaf(path, space, "direct", size)
+    return Leaf(path, space, "tuned", size)
+
+
+def _finite(space: spaces.Box) -> NDArray[np.bool_]:
+    low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+    return np.isfinite(low) & np.isfinite(high) & (np.abs(low) < FAR) & (np.abs(high) < FAR)
+
+
+def part(observation: Any, path: tuple[str | int, ...]) -> Any:
+    """The value of one leaf."""
+    for key in path:
+        observation = observation[key]
+    return observation
+
+
+class Encoder:
+    """Words of an observation space, with the ranges of unbounded dimensions, one row for each of R brains."""
+
+    def __init__(self, space: spaces.Space[Any], config: AgentConfig, brains: int = 1) -> None:
+        """Lay out the words."""
+        self.space, self.config = space, config
+        self.leaves = tuple(leaves(space))
+        tuned = [leaf for leaf in self.leaves if leaf.kind == "tuned"]
+        self.tuned = sum(leaf.size for leaf in tuned)
+        """Words with tuning curves; they come first."""
+        self.neurons = sum(leaf.size for leaf in self.leaves if leaf.kind != "tuned")
+        self.words = self.tuned + -(-self.neurons // LANES)
+        self.table = tuning_table(config.tuning_width)
+        boxes = [leaf.space for leaf in tuned if isinstance(leaf.space, spaces.Box)]
+        low = np.concatenate([b.low.ravel() for b in boxes] or [[]]).astype(np.float64)
+        high = np.concatenate([b.high.ravel() for b in boxes] or [[]]).astype(np.float64)
+        bounded = np.concatenate([_finite(b).ravel() for b in boxes] or [np.zeros(0, np.bool_)])
+        self.adaptive = ~bounded
+        """Which tuned dimensions find their range by themselves."""
+        shape = (brains, self.tuned)
+        self.seen = np.zeros(brains, np.int64)
+        self.mean, self.square = np.zeros(shape), np.zeros(shape)
+        self.low = np.broadcast_to(np.where(bounded, low, -1.0), shape).copy()
+        width = np.where(bounded & (high > low), np.where(bounded, high, 1.0) - np.where(bounded, low, 0.0), 2.0)
+        self.scale = np.broadcast_to((LEVELS - 1) / width, shape).copy()
+        self._zeros = np.zeros(self.tuned)
+        self._simple = len(self.leaves) == 1 and self.leaves[0].kind == "tuned" and self.leaves[0].path == ()
+        self._learning = bool(self.adaptive.any()) and config.warmup > 0
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What learning the ranges changes, for checkpoints and digests."""
+        names = ("seen", "mean", "square", "low", "scale")
+        return {f"encoder_{name}": getattr(self, name).copy() for name in names}
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Take over what :meth:`arrays` gave."""
+        for name in ("seen", "mean", "square", "low", "scale"):
+            getattr(self, name)[...] = arrays[f"encoder_{name}"]
+
+    def values(self, observations: Sequence[Any]) -> F64:
+        """Values of the tuned dimensions of some observations: float64 [n, tuned].
+
+        Raises:
+            ObservationError: a wrong shape, or a value that is not finite.
+        """
+        if self._simple:
+            values = self._stack(observations, self.leaves[0])
+        else:
+            own = [self._stack(observations, leaf) for leaf in self.leaves if leaf.kind == "tuned"]
+            values = np.concatenate(own, axis=1) if own else np.zeros((len(observations), 0))
+        # 0 * x is 0 unless x is infinite or not a number: the cheapest test there is
+        if (values @ self._zeros).any():
+            row, column = np.argwhere(~np.isfinite(values))[0]
+            raise ObservationError(
+                f"observations must be finite, got {values[row, column]} in dimension {column}; mend the environment"
+            )
+        return values
+
+    def _stack(self, observations: Sequence[Any], leaf: Leaf) -> F64:
+        """One leaf of some observations as rows: float64 [n, size of the leaf]."""
+        try:
+            parts = observations if not leaf.path else [part(o, leaf.path) for o in observations]
+            values = np.asarray(parts, np.float64)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ObservationError(f"observations must belong to {self.space}, got something else: {error}") from error
+        if values.shape[1:] != leaf.space.shape:
+            where = f" at {'.'.join(map(str, leaf.path))}" if leaf.path else ""
+            raise ObservationError(f"observations{where} must have shape {leaf.space.shape}, got {values.shape[1:]}")
+        return values.reshape(len(values), -1)
+
+    def observe(self, rows: Rows, values: F64) -> None:
+        """Learn the ranges of unbounded dimensions from one observation of each row, until the warm-up is over."""
+        seen = self.seen[rows]
+        young = seen < self.config.warmup
+        if not young.any():
+            self._learning = bool((self.seen < self.config.warmup).any())
+            return
+        n = (seen + 1)[:, None]
+        mean = self.mean[rows] + (values - self.mean[rows]) / n
+        square = self.square[rows] + (values - self.mean[rows]) * (values - mean)
+        reach = self.config.range_deviations * (np.sqrt(square / n) + 1e-6)
+        change = young[:, None] & self.adaptive
+        self.low[rows] = np.where(change, mean - reach, self.low[rows])
+        self.scale[rows] = np.where(change, (LEVELS - 1) / (2 * reach), self.scale[rows])
+        self.mean[rows] = np.where(young[:, None], mean, self.mean[rows])
+        self.square[rows] = np.where(young[:, None], square, self.square[rows])
+        self.seen[rows] = seen + young
+
+    def encode(self, observations: Sequence[Any], rows: Rows, learn: bool = False) -> NDArray[np.uint8]:
+        """Intensities of one observation for each of some rows (brains): uint8 [n, words, 32]."""
+        if not self.neurons:
+            return self._tuned(observations, rows, learn)
+        intensities = np.zeros((len(observations), self.words, LANES), np.uint8)
+        if self.tuned:
+            intensities[:, : self.tuned] = self._tuned(observations, rows, learn)
+        flat = intensities[:, self.tuned :].reshape(len(observations), -1)
+        start = 0
+        for leaf in self.leaves:
+            if leaf.kind != "tuned":
+                flat[:, start : start + leaf.size] = self._direct(self._stack(observations, leaf), leaf)
+                start += leaf.size
+        intensities[:, self.tuned :] = flat.reshape(len(observations), -1, LANES)
+        return intensities
+
+    def _tuned(self, observations: Sequence[Any], rows: Rows, learn: bool) -> NDArray[np.uint8]:
+        values = self.values(observations)
+        if learn and self._learning:
+            self.observe(rows, values)
+        position = (values - self.low[rows]) * self.scale[rows]
+        np.maximum(position, 0.0, out=position)
+        np.minimum(position, LEVELS - 1.0, out=position)
+        return self.table.take(position.astype(np.intp), axis=0, mode="clip")
+
+    def _direct(self, values: F64, leaf: Leaf) -> NDArray[np.uint8]:
+        """Intensities of the neurons of one leaf: uint8 [n, size]."""
+        if not np.isfinite(values).all():
+            raise ObservationError("observations must be finite, got a value that is not; mend the environment")
+        if leaf.kind == "onehot":
+            return _onehot(values, leaf)
+        if isinstance(leaf.space, spaces.MultiBinary):
+            return np.where(values > 0, 15, 0).astype(np.uint8)
+        assert isinstance(leaf.space, spaces.Box)
+        low, high = leaf.space.low.astype(np.float64).ravel(), leaf.space.high.astype(np.float64).ravel()
+        width = np.where(high > low, high - low, 1.0)
+        return np.clip(np.floor(16 * (values - low) / width), 0, 15).astype(np.uint8)
+
+
+def _onehot(values: F64, leaf: Leaf) -> NDArray[np.uint8]:
+    """One neuron of each element at full intensity: uint8 [n, size]."""
+    if isinstance(leaf.space, spaces.Discrete):
+        sizes, first = np.array([leaf.space.n]), np.array([leaf.space.start])
+    else:
+        assert isinstance(leaf.space, spaces.MultiDiscrete)
+        sizes, first = leaf.space.nvec.ravel(), leaf.space.start.ravel()
+    index = values - first
+    if not bool(np.all((index >= 0) & (index < sizes) & (index == np.floor(index)))):
+        raise ObservationError(f"observations must belong to {leaf.space}, got {values.tolist()}")
+    intensities = np.zeros((len(values), leaf.size), np.uint8)
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp)
+    np.put_along_axis(intensities, starts + index.astype(np.intp), 15, axis=1)
+    return intensities

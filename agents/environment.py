@@ -1,0 +1,74 @@
+"""Environments by name: made alike for training, evaluation and resuming."""
+
+import importlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from hebbit.agents.errors import HebbitError
+from hebbit.backends.philox import draw
+from hebbit.backends.spec import Stream
+
+
+@dataclass(frozen=True)
+class EnvSpec:
+    """What is needed to make an environment again."""
+
+    id: str
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    wrappers: tuple[str, ...] = ()
+    """``package.module.Class``, or with arguments in JSON: ``package.module.Class:{"name": value}``."""
+
+    def make(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
+        """One environment, wrapped.
+
+        Raises:
+            HebbitError: it cannot be made.
+        """
+        kwargs = dict(self.kwargs) if render_mode is None else {**self.kwargs, "render_mode": render_mode}
+        try:
+            env: gym.Env[Any, Any] = gym.make(self.id, **kwargs)
+        except (gym.error.Error, ImportError, TypeError, ValueError, AttributeError) as error:
+            raise HebbitError(f"environment {self.id!r} cannot be made: {_one_line(error)}") from error
+        for wrapper in self.wrappers:
+            env = _wrap(env, wrapper)
+        return env
+
+    def make_vector(self, number: int) -> gym.vector.VectorEnv[Any, Any, Any]:
+        """``number`` environments side by side, reset one by one when we say so."""
+        makers: list[Callable[[], gym.Env[Any, Any]]] = [self.make] * number
+        return gym.vector.SyncVectorEnv(makers, autoreset_mode=gym.vector.AutoresetMode.DISABLED)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fit for JSON."""
+        return {"id": self.id, "kwargs": self.kwargs, "wrappers": list(self.wrappers)}
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text or type(error).__name__
+
+
+def _wrap(env: gym.Env[Any, Any], wrapper: str) -> gym.Env[Any, Any]:
+    name, _, arguments = wrapper.partition(":")
+    module, _, attribute = name.rpartition(".")
+    try:
+        kwargs = json.loads(arguments) if arguments else {}
+        wrapped = getattr(importlib.import_module(module), attribute)(env, **kwargs)
+    except Exception as error:  # whatever a wrapper raises, the user named it
+        raise HebbitError(
+            f"wrapper {wrapper!r} cannot be applied: {_one_line(error)}; expected package.module.Class or "
+            'package.module.Class:{"argument": value}'
+        ) from error
+    assert isinstance(wrapped, gym.Env)
+    return wrapped
+
+
+def episode_seed(seed: int, brain: int, episode: int, evaluation: bool = False) -> int:
+    """Seed of one episode's reset, 31 bits: a Philox word of (seed, brain, episode); evaluation has its own stream."""
+    stream = Stream.EPISODE + (Stream.EVALUATION if evaluation else 0)
+    return int(draw(np.zeros(1, np.uint32), episode, 0, 0, stream, (seed, brain))[0, 0]) >> 1
