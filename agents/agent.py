@@ -1,5 +1,6 @@
 """The agent: the only stateful class, one brain or a population of them."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,10 +23,11 @@ from hebbit.agents.environment import EnvSpec, episode_seed
 from hebbit.agents.errors import HebbitError, ObservationError
 from hebbit.agents.evaluation import evaluate
 from hebbit.agents.logger import Logger
-from hebbit.agents.spaces import row
 from hebbit.agents.streams import ExperienceStream, SingleStream, Tick, VectorStream
 from hebbit.backends.spec import REWARD_LIMIT, Arrays, Flag, empty_arrays
 
+# members of an enum are slow to look up
+CONTINUE, TERMINATED = int(Flag.CONTINUE), int(Flag.TERMINATED)
 AnyEnv = str | EnvSpec | gym.Env[Any, Any] | VectorEnv[Any, Any, Any]
 EVERYONE = slice(None)
 
@@ -51,7 +53,8 @@ class SpikingAgent:
         """Make newborn brains.
 
         Args:
-            env: an id, an EnvSpec, an Env or a VectorEnv (one brain for each of its environments); None with ``spaces``.
+            env: an id, an EnvSpec, an Env or a VectorEnv (one brain for each of its environments); None
+                with ``spaces``.
             seed: of everything, 0..2**32 - 1.
             config: settings, changes of the default (or the environment's preset) by name, or the name of a preset.
             backend: auto, numba or numpy.
@@ -89,11 +92,10 @@ class SpikingAgent:
         self.verbose = verbose
         self.logger = Logger()
         self._predictions = 0
+        self._reward_scale = 2.0**self.config.reward_bits
         self._resumable: Mapping[str, NDArray[Any]] = {}
         """Running episodes of a checkpoint, until the next learn takes them up."""
         self._begin_life()
-
-    # ------------------------------------------------------------------ environments
 
     def _connect(self) -> None:
         env = self._env
@@ -166,8 +168,6 @@ class SpikingAgent:
             self._env.close()  # type: ignore[no-untyped-call]  # VectorEnv.close is untyped
         self.logger.close()
 
-    # ------------------------------------------------------------------ learning
-
     def _begin_life(self) -> None:
         """Forget the running episodes; the next learn begins new ones."""
         self._units: NDArray[np.int32] | None = None
@@ -193,11 +193,13 @@ class SpikingAgent:
 
     def _integer_rewards(self, rewards: Sequence[float]) -> NDArray[np.int32]:
         """floor(r 2**k + 1/2), clipped to 16 bits."""
-        scale = 2.0**self.config.reward_bits
-        scaled = np.asarray(rewards, np.float64) * scale + 0.5
-        if not np.isfinite(scaled).all():
-            raise ObservationError(f"rewards must be finite, got {rewards}; mend the environment")
-        return np.clip(np.floor(scaled), -REWARD_LIMIT, REWARD_LIMIT).astype(np.int32)
+        integers = np.zeros(len(rewards), np.int32)
+        for b, reward in enumerate(rewards):
+            scaled = float(reward) * self._reward_scale + 0.5
+            if not math.isfinite(scaled):
+                raise ObservationError(f"rewards must be finite, got {reward}; mend the environment")
+            integers[b] = max(-REWARD_LIMIT, min(REWARD_LIMIT, math.floor(scaled)))
+        return integers
 
     def _restart(self, restarts: Mapping[int, Any], units: NDArray[np.int32]) -> None:
         """Show the first observation of the next episode to the brains whose episode has ended."""
@@ -287,18 +289,19 @@ class SpikingAgent:
 
     def _book(self, tick: Tick, hook: BaseCallback | None) -> bool:
         """Keep the books; False if a callback wants to stop."""
-        going = True
-        for b, reward in enumerate(tick.rewards):
-            flag = tick.flags[b]
-            if flag == Flag.CONTINUE:
-                self.books.returns[b] += reward
-                self.books.lengths[b] += 1
-            elif flag >= Flag.TERMINATED:
-                total, length = self.books.ended(b, float(reward))
+        going, books = True, self.books
+        for b, (reward, flag) in enumerate(zip(tick.rewards, tick.flags.tolist(), strict=True)):
+            if flag == CONTINUE:
+                books.returns[b] += reward
+                books.lengths[b] += 1
+            elif flag >= TERMINATED:
+                total, length = books.ended(b, float(reward))
+                # the next episode may have begun
+                number = books.begun[b] - (2 if b in tick.restarts else 1)
                 if hook is not None:
-                    going = hook.on_episode_end({"r": total, "l": length, "brain": b}) and going
+                    going = hook.on_episode_end({"r": total, "l": length, "brain": b, "episode": number}) and going
             else:
-                self.books.begun[b] += 1
+                books.begun[b] += 1
         return going
 
     def _log(self, rate: float, elapsed: float) -> None:
@@ -309,8 +312,6 @@ class SpikingAgent:
         self.logger.record("time/time_elapsed", elapsed)
         self.logger.record("time/total_timesteps", self.num_timesteps)
         self.logger.dump(self.num_timesteps)
-
-    # ------------------------------------------------------------------ answering
 
     def predict(
         self,
@@ -327,7 +328,7 @@ class SpikingAgent:
             episode_start: which observations begin an episode: their excitement is cleared.
             deterministic: no noise, fixed phases, the strongest unit: a pure function of observation and state.
         """
-        batch = self._as_batch(observation)
+        batch = self.encoder.as_batch(observation)
         observations = [observation] if batch is None else batch
         n, words = len(observations), self.brain_config.pool_words
         excitement = np.zeros((n, words, LANES), np.uint8) if state is None else state[0].copy()
@@ -338,29 +339,14 @@ class SpikingAgent:
         rows = np.full(n, self.active, np.intp)
         numbers = (np.arange(n) + self._predictions).astype(np.uint32)
         self._predictions += 0 if deterministic else n
-        intensities = self.encoder.encode(observations, rows)
-        answer = self.backend.predict(self.state, rows.astype(np.int64), intensities, excitement, numbers, deterministic)
+        answer = self.backend.predict(
+            self.state, rows, self.encoder.encode(observations, rows), excitement, numbers, deterministic
+        )
         actions = [
             self.decoder.decode_mean(volley, units) if deterministic else self.decoder.decode(units)
             for volley, units in zip(answer.volley, answer.actions, strict=True)
         ]
         return actions[0] if batch is None else np.stack(actions), (answer.excitement,)
-
-    def _as_batch(self, observation: Any) -> list[Any] | None:
-        """Observations of a batch, or None if it is a single one."""
-        leaf = self.encoder.leaves[0]
-        first = observation
-        try:
-            for key in leaf.path:
-                first = first[key]
-            shape = np.shape(first)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise ObservationError(f"observations must belong to {self.observation_space}: {error}") from error
-        if shape == leaf.space.shape:
-            return None
-        if shape[1:] != leaf.space.shape:
-            raise ObservationError(f"observations must have shape {leaf.space.shape}, got {shape}")
-        return [row(observation, i) for i in range(shape[0])]
 
     def evaluate(
         self, env: gym.Env[Any, Any] | None = None, episodes: int = 100, deterministic: bool = True
@@ -378,8 +364,6 @@ class SpikingAgent:
             self._predictions = before
             if env is None:
                 own.close()
-
-    # ------------------------------------------------------------------ keeping
 
     def arrays(self) -> Arrays:
         """Canonical arrays of all brains, copied."""

@@ -52,11 +52,11 @@ class AgentConfig:
     """Clusters of words, each with its own critic and dopamine."""
     base_rate: float = 0.002
     """Chance that a pool neuron fires spontaneously in a cycle while young; zero in evaluation."""
-    base_age: int = 1000
+    base_age: int = 2000
     """Presentations after which the base rate has halved: rate * age / (age + t); 0 keeps it."""
     gamma: float = 0.99
     """Discount of the value, 0..1."""
-    trace_lambda: float = 0.9
+    trace_lambda: float = 0.884
     """Decay of the eligibility traces besides gamma, 0..1."""
     critic_step: float = 0.32
     """Weight steps of the critic for a dopamine of one weight step and a full trace."""
@@ -72,7 +72,7 @@ class AgentConfig:
     """Whether output spikes of later cycles weigh more."""
     motor_base: float = 0.0
     """Least chance that a motor neuron fires in a cycle."""
-    temperature: float = 10.0
+    temperature: float = 15.0
     """Nats between two motor units whose mean weights differ by 127 steps."""
     surprise_shift: int = 0
     """The actor's dopamine is divided by a running mean of its size that follows with 2**-shift; 0 switches it off."""
@@ -82,12 +82,14 @@ class AgentConfig:
     """Largest dopamine of the actor, in running means."""
     reward_bits: int = 8
     """A reward of 1 is 2**reward_bits / 256 weight steps of value, -8..15."""
-    tuning_width: float = 5.0
+    tuning_width: float = 4.0
     """Half-width of a tuning curve in neurons (a word has 32 over the range of its dimension)."""
+    ranges: Literal["bounds", "adaptive"] = "bounds"
+    """Whether a bounded dimension covers its bounds, or finds its range as unbounded ones always do."""
     warmup: int = 10_000
-    """Observations after which the ranges of unbounded dimensions are frozen."""
+    """Observations after which the ranges that are found are frozen."""
     range_deviations: float = 2.0
-    """An unbounded dimension covers this many standard deviations on either side of its mean."""
+    """A range that is found covers this many standard deviations on either side of the mean."""
     box_bins: int = 7
     """Motor units, and so preferred values, of each dimension of a Box action."""
     box_decode: Literal["mean", "draw"] = "mean"

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hebbit.agents.config import AgentConfig
 from hebbit.agents.errors import ObservationError, SpaceError
+from hebbit.agents.spaces import row
 
 LANES = 32
 LEVELS = 256
@@ -36,7 +37,8 @@ def tuning_table(width: float) -> NDArray[np.uint8]:
     """Intensities of a word's neurons for each position: uint8 [LEVELS, 32], floor(16 (1 - (distance / width)**2))."""
     position = np.arange(LEVELS)[:, None] * (LANES - 1) / (LEVELS - 1)
     distance = (position - np.arange(LANES)) / width
-    return np.minimum(15, np.floor(16 * np.maximum(0, 1 - distance * distance))).astype(np.uint8)
+    table: NDArray[np.uint8] = np.minimum(15, np.floor(16 * np.maximum(0, 1 - distance * distance))).astype(np.uint8)
+    return table
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,14 @@ def _finite(space: spaces.Box) -> NDArray[np.bool_]:
     return np.isfinite(low) & np.isfinite(high) & (np.abs(low) < FAR) & (np.abs(high) < FAR)
 
 
+def _bounds(boxes: list[spaces.Box]) -> tuple[F64, F64, NDArray[np.bool_]]:
+    """Bounds of all dimensions of some boxes, and which are bounded."""
+    none = np.zeros(0)
+    low = np.concatenate([none, *(box.low.ravel() for box in boxes)]).astype(np.float64)
+    high = np.concatenate([none, *(box.high.ravel() for box in boxes)]).astype(np.float64)
+    return low, high, np.concatenate([none.astype(np.bool_), *(_finite(box).ravel() for box in boxes)])
+
+
 def part(observation: Any, path: tuple[str | int, ...]) -> Any:
     """The value of one leaf."""
     for key in path:
@@ -120,10 +130,9 @@ class Encoder:
         self.neurons = sum(leaf.size for leaf in self.leaves if leaf.kind != "tuned")
         self.words = self.tuned + -(-self.neurons // LANES)
         self.table = tuning_table(config.tuning_width)
-        boxes = [leaf.space for leaf in tuned if isinstance(leaf.space, spaces.Box)]
-        low = np.concatenate([b.low.ravel() for b in boxes] or [[]]).astype(np.float64)
-        high = np.concatenate([b.high.ravel() for b in boxes] or [[]]).astype(np.float64)
-        bounded = np.concatenate([_finite(b).ravel() for b in boxes] or [np.zeros(0, np.bool_)])
+        low, high, bounded = _bounds([leaf.space for leaf in tuned if isinstance(leaf.space, spaces.Box)])
+        if config.ranges == "adaptive":
+            bounded = np.zeros_like(bounded)
         self.adaptive = ~bounded
         """Which tuned dimensions find their range by themselves."""
         shape = (brains, self.tuned)
@@ -145,6 +154,19 @@ class Encoder:
         """Take over what :meth:`arrays` gave."""
         for name in ("seen", "mean", "square", "low", "scale"):
             getattr(self, name)[...] = arrays[f"encoder_{name}"]
+
+    def as_batch(self, observation: Any) -> list[Any] | None:
+        """Observations of a batch, or None if it is a single one."""
+        leaf = self.leaves[0]
+        try:
+            shape = np.shape(part(observation, leaf.path))
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ObservationError(f"observations must belong to {self.space}, got something else: {error}") from error
+        if shape == leaf.space.shape:
+            return None
+        if shape[1:] != leaf.space.shape:
+            raise ObservationError(f"observations must have shape {leaf.space.shape}, got {shape}")
+        return [row(observation, i) for i in range(shape[0])]
 
     def values(self, observations: Sequence[Any]) -> F64:
         """Values of the tuned dimensions of some observations: float64 [n, tuned].
@@ -218,7 +240,8 @@ class Encoder:
         position = (values - self.low[rows]) * self.scale[rows]
         np.maximum(position, 0.0, out=position)
         np.minimum(position, LEVELS - 1.0, out=position)
-        return self.table.take(position.astype(np.intp), axis=0, mode="clip")
+        intensities: NDArray[np.uint8] = self.table.take(position.astype(np.intp), axis=0, mode="clip")
+        return intensities
 
     def _direct(self, values: F64, leaf: Leaf) -> NDArray[np.uint8]:
         """Intensities of the neurons of one leaf: uint8 [n, size]."""

@@ -13,6 +13,7 @@ from hebbit.agents import checkpoint, spaces
 from hebbit.agents.config import AgentConfig
 from hebbit.agents.environment import EnvSpec, episode_seed
 from hebbit.agents.errors import CheckpointError, HebbitError
+from hebbit.agents.streams import NOT_REPEATED
 from hebbit.backends.spec import CANONICAL, CONTRACT_VERSION, empty_arrays
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ RUNNING = ("units", "intensities", "history", "history_lengths", "recent", "rece
 def _count(meta: Mapping[str, Any], name: str) -> int:
     value = meta.get(name)
     if not isinstance(value, int) or value < 0:
-        raise CheckpointError(f"the checkpoint must hold {name} of 0 or more, got {value!r}; it was damaged, use another")
+        raise CheckpointError(f"the checkpoint must hold {name} >= 0, got {value!r}; it was damaged, use another")
     return value
 
 
@@ -122,10 +123,11 @@ def _rebuild(
     except CheckpointError:
         raise
     except HebbitError as error:
-        raise CheckpointError(f"the checkpoint does not describe an agent ({error}); it was damaged, use another") from error
+        raise CheckpointError(f"the checkpoint describes no agent ({error}); it was damaged, use another") from error
     expected = {**empty_arrays(agent.brain_config, agent.brains), **agent.encoder.arrays()}
     own = {name: checkpoint.expect(arrays, name, a.dtype, a.shape) for name, a in expected.items()}
-    agent.state = agent.backend.create(agent.brain_config, agent.state.params, agent.seed, {n: own[n] for n in CANONICAL})
+    brains = {name: own[name] for name in CANONICAL}
+    agent.state = agent.backend.create(agent.brain_config, agent.state.params, agent.seed, brains)
     agent.encoder.restore(own)
     agent._begin_life()
     return agent
@@ -150,10 +152,7 @@ def resume(agent: SpikingAgent, saved: Mapping[str, NDArray[Any]]) -> None:
     shape = agent._intensities.shape
     agent._intensities = checkpoint.expect(saved, "intensities", np.dtype(np.uint8), shape)
     if not np.array_equal(agent.encoder.encode(observations, slice(None)), agent._intensities):
-        raise HebbitError(
-            "the environment does not repeat an episode from its seed and actions, so training cannot be resumed in the "
-            "same bits; start afresh from the saved agent with SpikingAgent.load(..).learn(..)"
-        )
+        raise HebbitError(NOT_REPEATED)
     agent._units = checkpoint.expect(saved, "units", np.dtype(np.int32), (r, groups))
     counts = checkpoint.expect(saved, "recent_lengths", np.dtype(np.int64), (r,))
     recent = checkpoint.expect(saved, "recent", np.dtype(np.float64), (int(counts.sum()), 2))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
-from gymnasium.vector.utils import iterate
+from gymnasium.vector.utils import concatenate, create_empty_array, iterate
 from numpy.typing import NDArray
 
 from hebbit.agents.errors import HebbitError
@@ -14,6 +14,11 @@ from hebbit.backends.spec import Flag
 
 Seeder = Callable[[int], int]
 """Brain -> seed of its next episode."""
+
+NOT_REPEATED = (
+    "the environment does not repeat an episode from its seed and actions, so training cannot be resumed in the same "
+    "bits; start afresh from the saved agent with SpikingAgent.load(..).learn(..)"
+)
 
 
 class Tick(NamedTuple):
@@ -63,9 +68,9 @@ class SingleStream:
         """See :class:`ExperienceStream`."""
         observation, reward, terminated, truncated, _ = self.env.step(actions[0])
         if not (terminated or truncated):
-            return Tick((observation,), (reward,), self._continue, self._none)
+            return Tick((observation,), (float(reward),), self._continue, self._none)
         flags = np.array([Flag.TERMINATED if terminated else Flag.TRUNCATED], np.uint8)
-        return Tick((observation,), (reward,), flags, {0: self.env.reset(seed=seeder(0))[0]})  # type: ignore[arg-type]  # SupportsFloat
+        return Tick((observation,), (float(reward),), flags, {0: self.env.reset(seed=seeder(0))[0]})
 
     def replay(self, seeds: Sequence[int], actions: Sequence[Sequence[Any]]) -> tuple[list[Any], list[list[float]]]:
         """See :class:`ExperienceStream`."""
@@ -84,10 +89,7 @@ def replayed(env: gym.Env[Any, Any], seed: int, actions: Sequence[Any]) -> tuple
         observation, reward, terminated, truncated, _ = env.step(action)
         rewards.append(float(reward))
         if terminated or truncated:
-            raise HebbitError(
-                "the environment does not repeat an episode from its seed and actions, so training cannot be resumed "
-                "in the same bits; start afresh from the saved agent with SpikingAgent.load(..).learn(..)"
-            )
+            raise HebbitError(NOT_REPEATED)
     return observation, rewards
 
 
@@ -116,11 +118,9 @@ class VectorStream:
 
     def step(self, actions: Sequence[Any], seeder: Seeder) -> Tick:
         """See :class:`ExperienceStream`."""
-        batch = gym.vector.utils.concatenate(
-            self.envs.single_action_space, actions, gym.vector.utils.create_empty_array(
-                self.envs.single_action_space, self.envs.num_envs
-            ),
-        )  # fmt: skip
+        space = self.envs.single_action_space
+        empty: Any = create_empty_array(space, self.envs.num_envs)
+        batch = concatenate(space, actions, empty)
         raw, rewards, terminated, truncated, infos = self.envs.step(batch)
         observations = self._split(raw)
         flags = np.where(terminated, Flag.TERMINATED, np.where(truncated, Flag.TRUNCATED, Flag.CONTINUE))
@@ -140,7 +140,7 @@ class VectorStream:
 
     def _restart(self, done: NDArray[np.bool_], seeder: Seeder) -> dict[int, Any]:
         """Reset the environments whose episode ended, each with its own seed (mode DISABLED)."""
-        seeds = [seeder(b) if ended else None for b, ended in enumerate(done)] if self.exact else None
+        seeds: Any = [seeder(b) if ended else None for b, ended in enumerate(done)] if self.exact else None
         fresh = self._split(self.envs.reset(seed=seeds, options={"reset_mask": done})[0])
         return {int(b): fresh[b] for b in np.flatnonzero(done)}
 
@@ -149,5 +149,5 @@ class VectorStream:
         if not self.exact:
             raise HebbitError("episodes of this VectorEnv cannot be replayed; train from an environment id to resume")
         assert isinstance(self.envs, SyncVectorEnv)
-        pairs = [replayed(env, *each) for env, *each in zip(self.envs.envs, seeds, actions, strict=True)]
+        pairs = [replayed(env, seed, own) for env, seed, own in zip(self.envs.envs, seeds, actions, strict=True)]
         return [o for o, _ in pairs], [r for _, r in pairs]

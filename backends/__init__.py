@@ -31,5 +31,7 @@ def load(name: str = "auto") -> Backend:
         try:
             _LOADED[wanted] = getattr(import_module(module), attribute)()
         except ImportError as error:
-            raise ImportError(f"backend {wanted!r} cannot load: {error}; install what it needs or pick another") from error
+            raise ImportError(
+                f"backend {wanted!r} cannot load: {error}; install what it needs or pick another"
+            ) from error
     return _LOADED[wanted]

@@ -26,14 +26,16 @@ def pack(values: NDArray[Any], planes: int) -> U32:
     """Bit planes of integers: [..., words, 32] -> uint32 [..., planes, words]."""
     bits = values[..., None, :, :].astype(np.int32) >> np.arange(planes, dtype=np.int32)[:, None, None]
     packed = np.packbits((bits & 1).astype(np.uint8), axis=-1, bitorder="little")
-    return packed.view(np.uint32)[..., 0]
+    words: U32 = packed.view(np.uint32)[..., 0]
+    return words
 
 
 def unpack(planes: U32) -> I32:
     """Unsigned integers from bit planes: uint32 [..., planes, words] -> int32 [..., words, 32]."""
     bits = planes[..., None] >> np.arange(LANES, dtype=np.uint32) & np.uint32(1)
     digits = np.arange(planes.shape[-2], dtype=np.uint32)[:, None, None]
-    return (bits << digits).sum(axis=-3).astype(np.int32)
+    numbers: I32 = (bits << digits).sum(axis=-3).astype(np.int32)
+    return numbers
 
 
 @dataclass
@@ -116,7 +118,9 @@ class NumbaBackend:
         planes = np.concatenate([pack(np.abs(signed), 4), pack(signed < 0, 1)], axis=-2)
         traces[:] = to_blocks(planes, place, traces.shape[2])
         for name in ("value", "surprise"):
-            section(state, Size[name.upper()], (config.clusters,))[:] = np.asarray(arrays[name], np.int32).view(np.uint32)
+            section(state, Size[name.upper()], (config.clusters,))[:] = np.asarray(arrays[name], np.int32).view(
+                np.uint32
+            )
         section(state, Size.GENERATION, (config.pool_words,))[:] = arrays["generation"]
         for name in ("presentation", "brain", "episode"):
             section(state, Size[name.upper()], (1,))[:, 0] = arrays[name]
@@ -129,7 +133,9 @@ class NumbaBackend:
         unsigned = unpack(from_blocks(weights, place))
         planes = from_blocks(traces, place)
         signs = 1 - 2 * unpack(planes[:, :, 4:])
-        numbers = {name: section(state, Size[name.upper()], (1,))[:, 0] for name in ("brain", "episode", "presentation")}
+        numbers = {
+            name: section(state, Size[name.upper()], (1,))[:, 0] for name in ("brain", "episode", "presentation")
+        }
         shared = {name: section(state, Size[name.upper()], (config.clusters,)) for name in ("value", "surprise")}
         return {
             **{name: view.copy() for name, view in numbers.items()},

@@ -6,15 +6,25 @@ from numba import njit
 from hebbit.backends import spec
 from hebbit.backends.numba_layout import B, Size
 from hebbit.backends.numba_planes import (
-    ALL, U, add_signed, below4, chance_planes, digit, digits, larger, lose, mask, philox, popcount, scaled, share_of,
+    ALL,
+    U,
+    add_signed,
+    below4,
+    chance_planes,
+    digits,
+    larger,
+    lose,
+    mask,
+    philox,
+    popcount,
+    scaled,
+    share_of,
     within,
 )  # fmt: skip
 from hebbit.backends.numba_pool import ROW, X, anneal
 from hebbit.backends.spec import Param, Stream
 
-D, P, A, K, C, SENSORY_BLOCKS, BLOCKS = (
-    int(Size[n]) for n in ("D", "P", "A", "K", "C", "SENSORY_BLOCKS", "BLOCKS")
-)
+D, P, A, K, C, SENSORY_BLOCKS, BLOCKS = (int(Size[n]) for n in ("D", "P", "A", "K", "C", "SENSORY_BLOCKS", "BLOCKS"))
 WEIGHTS, TRACES, VALUE, SURPRISE, OWN, COUNTS, BLOCK = (
     int(Size[n]) for n in ("WEIGHTS", "TRACES", "VALUE", "SURPRISE", "OWN", "COUNTS", "BLOCK")
 )
@@ -299,9 +309,7 @@ def learn(sizes, params, memory, wires, scratch, drives, reward, now, k0, k1):
         for output in range(a + 1):
             step, chance = critic if output == a else actor
             if chance > 0:
-                learn_output(
-                    sizes, memory, wires, scratch, output, k, mask(dopamine > 0), step, chance, now, k0, k1
-                )
+                learn_output(sizes, memory, wires, scratch, output, k, mask(dopamine > 0), step, chance, now, k0, k1)
 
 
 @njit

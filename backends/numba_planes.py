@@ -231,10 +231,10 @@ def larger(e, gain):
 
 
 @intrinsic
-def popcount(typingctx, word):  # type: ignore[no-untyped-def]  # Numba's extension protocol is untyped
+def popcount(typingctx, word):
     """Number of set bits (LLVM's ctpop)."""
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]  # as above
+    def codegen(context, builder, signature, args):
         return builder.ctpop(args[0])
 
     return types.uint32(types.uint32), codegen

@@ -8,7 +8,20 @@ from numba import njit
 
 from hebbit.backends.numba_layout import CYCLES, B, Size
 from hebbit.backends.numba_planes import (
-    ALL, U, add_saturating, below, below4, chance_planes, digit, digits, lose, majority, mask, permute, philox, rotate,
+    ALL,
+    U,
+    add_saturating,
+    below,
+    below4,
+    chance_planes,
+    digit,
+    digits,
+    lose,
+    majority,
+    mask,
+    permute,
+    philox,
+    rotate,
     within,
 )  # fmt: skip
 from hebbit.backends.spec import Param, Stream

@@ -1,8 +1,4 @@
-"""The executable specification: plain integers, one value per neuron, one function per equation, no tricks.
-
-Shapes: D sensory words, W pool words, P = D + W, A motor units, O = A + 1 outputs (the critic last), K clusters; a word
-is 32 neurons. Functions work on one brain; :class:`NumpyBackend` loops over the leading axis of brains.
-"""
+"""The specification as a backend: :mod:`hebbit.backends.equations` strung together, brain after brain."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hebbit.backends import equations as eq
 from hebbit.backends import spec
-from hebbit.backends.philox import draw, random_number, scaled
+from hebbit.backends.equations import I32, Clock, Volley
+from hebbit.backends.philox import draw, random_number
 from hebbit.backends.spec import LANES, Arrays, BrainConfig, Flag, Param, Prediction, Stream
-from hebbit.backends.wiring import Wiring, source_lane, thresholds, wire
-
-I32 = NDArray[np.int32]
-Key = tuple[int, int]
+from hebbit.backends.wiring import Wiring, thresholds, wire
 
 
 @dataclass
@@ -31,98 +26,6 @@ class NumpyState:
     wirings: list[Wiring]
 
 
-@dataclass(frozen=True)
-class Clock:
-    """When and for whom random words are drawn."""
-
-    presentation: int
-    stream: int
-    """Offset of the streams: 0 in training, EVALUATION otherwise."""
-    key: Key
-    calm: bool
-    """Deterministic: no noise."""
-
-
-@dataclass(frozen=True)
-class Volley:
-    """What the motor units fired and what was made of it."""
-
-    spikes: I32
-    """[A]: (weighted) spikes of a unit in this presentation."""
-    actions: I32
-    """[G]."""
-    seconds: I32
-    """[G]: the second draw."""
-
-
-def anneal(start: int, half_age: int, age: int) -> int:
-    """A rate that has halved after ``half_age`` presentations: start h // (h + t)."""
-    return start if half_age == 0 else start * half_age // (half_age + age)
-
-
-def sensory_spikes(intensity: I32, cycle: int, params: I32, clock: Clock) -> I32:
-    """Spikes of the sensory neurons [D, 32] in one cycle.
-
-    Phase code: fire if I >= T(c), T(c) = 2 ((m c + o) mod 8) + 1 with m odd and o drawn per presentation and word.
-    Bernoulli: fire with chance I / 16.
-    """
-    words = np.arange(len(intensity), dtype=np.uint32)
-    if params[0, Param.SENSORY] == 0:
-        r = draw(words, clock.presentation, 0, 0, Stream.PHASE + clock.stream, clock.key)
-        multiplier = 2 * (r[:, 0] & 3).astype(np.int32) + 1
-        offset = (r[:, 1] & 7).astype(np.int32)
-        threshold = 2 * ((multiplier * cycle + offset) % 8) + 1
-        return (intensity >= threshold[:, None]).astype(np.int32)
-    x = random_number(words, clock.presentation, cycle, range(4), Stream.SENSE + clock.stream, clock.key)
-    return (x < intensity).astype(np.int32)
-
-
-def drive(spikes: I32, wiring: Wiring, mode: I32, gain: I32) -> I32:
-    """Input of the pool neurons [W, 32]: GAIN if all sources fired (coincidence), or how many did (sum)."""
-    total = np.zeros((len(wiring.slots), LANES), np.int32)
-    for word, slots in enumerate(wiring.slots):
-        for slot in range(slots):
-            lane = source_lane(wiring.rotation[word, slot], wiring.xor[word, slot])
-            total[word] += spikes[wiring.source[word, slot], lane]
-    together = total == wiring.slots[:, None]
-    return np.where(mode[:, None] == 0, together * gain[:, None], total).astype(np.int32)
-
-
-def lose(x: I32, shift: I32, rounding: I32, chance: I32, number: I32) -> I32:
-    """Decay by chance: with chance / 256, x >= 0 loses the share 2**-shift of itself, rounded by chance."""
-    divisor = 1 << shift
-    loss = (x + rounding % divisor) // divisor
-    return np.where(number < chance, x - loss, x).astype(np.int32)
-
-
-def pool_cycle(
-    excitement: I32, current: I32, threshold: I32, cycle: int, params: I32, clock: Clock
-) -> tuple[I32, I32]:
-    """One cycle of the pool neurons [W, 32]: excitement and spikes.
-
-    x <- min(15, x + drive); fire if x + noise >= threshold, or by base rate; reset on firing, else decay by chance.
-    Base rate belongs to training alone.
-    """
-    words = np.arange(len(excitement), dtype=np.uint32)
-
-    def number(first: int, bits: int) -> I32:
-        planes = range(first, first + bits)
-        return random_number(words, clock.presentation, cycle, planes, Stream.POOL + clock.stream, clock.key)
-
-    x = np.minimum(spec.STATE_MAX, excitement + current).astype(np.int32)
-    noise = number(0, 4) % (1 << params[:, Param.NOISE])[:, None]
-    young = [anneal(int(p[Param.BASE_RATE]), int(p[Param.BASE_AGE]), clock.presentation) for p in params]
-    spontaneous = number(4, spec.BASE_BITS) < np.array(young, np.int32)[:, None]
-    if clock.calm:
-        noise = np.zeros_like(noise)
-    if clock.stream != 0:
-        spontaneous = np.zeros_like(spontaneous)
-    fired = (x + noise >= threshold[:, None]) | spontaneous
-    shift, chance = params[:, Param.DECAY_SHIFT][:, None], params[:, Param.DECAY_CHANCE][:, None]
-    kept = lose(x, shift, number(24, 3), chance, number(16, spec.CHANCE_BITS))
-    return np.where(fired, 0, kept).astype(np.int32), fired.astype(np.int32)
-
-
 def present(
     state: NumpyState, brain: int, intensity: I32, excitement: I32, clock: Clock
 ) -> tuple[I32, I32, NDArray[np.int32]]:
@@ -133,141 +36,11 @@ def present(
     threshold = thresholds(config, wiring)
     spikes = np.zeros((config.cycles, config.words, LANES), np.int32)
     for cycle in range(config.cycles):
-        sensory = sensory_spikes(intensity, cycle, state.params[brain], clock)
-        current = drive(sensory, wiring, pool[:, Param.DRIVE], pool[:, Param.GAIN])
-        excitement, fired = pool_cycle(excitement, current, threshold, cycle, pool, clock)
+        sensory = eq.sensory_spikes(intensity, cycle, state.params[brain], clock)
+        current = eq.drive(sensory, wiring, pool[:, Param.DRIVE], pool[:, Param.GAIN])
+        excitement, fired = eq.pool_cycle(excitement, current, threshold, cycle, pool, clock)
         spikes[cycle] = np.concatenate([sensory, fired])
     return spikes.sum(axis=0).astype(np.int32), excitement, spikes
-
-
-def floor_ratio(numerator: int, denominator: int) -> int:
-    """Division that floors, for negatives too; by zero it gives 0."""
-    return 0 if denominator == 0 else numerator // denominator
-
-
-def readout(counts: I32, weights: I32, config: BrainConfig) -> tuple[I32, I32]:
-    """Drives [A] and values [K]: the mean weight of the spikes, floor(256 sum(w n) / sum(n)).
-
-    A cluster's value is read from its own words only.
-    """
-    total = int(counts.sum())
-    drives = [floor_ratio(spec.UNIT * int((w * counts).sum()), total) for w in weights[: config.units]]
-    cluster = np.arange(config.words) % config.clusters
-    values = []
-    for k in range(config.clusters):
-        own = counts[cluster == k]
-        values.append(floor_ratio(spec.UNIT * int((weights[-1][cluster == k] * own).sum()), int(own.sum())))
-    return np.array(drives, np.int32), np.array(values, np.int32)
-
-
-def motor_chances(drives: I32, groups: tuple[int, ...], params: I32) -> I32:
-    """Chance of 256 that a neuron of each motor unit [A] fires: table[(u_max - u_a) temperature >> 12]."""
-    chances = np.zeros_like(drives)
-    start = 0
-    for size in groups:
-        own = drives[start : start + size].astype(np.int64)
-        index = (own.max() - own) * int(params[0, Param.TEMPERATURE]) >> 12
-        chances[start : start + size] = spec.EXPONENTIAL[np.minimum(index, len(spec.EXPONENTIAL) - 1)]
-        start += size
-    return np.maximum(chances, params[0, Param.MOTOR_BASE])
-
-
-def motor_spikes(chances: I32, cycles: int, params: I32, clock: Clock) -> I32:
-    """Spikes of each motor unit in each cycle [A, C], those of cycle c counted c + 1 times if ramped."""
-    units = np.arange(len(chances), dtype=np.uint32)
-    spikes = np.zeros((len(chances), cycles), np.int32)
-    for cycle in range(cycles):
-        x = random_number(units, clock.presentation, cycle, range(8), Stream.MOTOR + clock.stream, clock.key)
-        weight = cycle + 1 if params[0, Param.MOTOR_RAMP] else 1
-        spikes[:, cycle] = weight * (x < chances[:, None]).sum(axis=1)
-    return spikes
-
-
-def drawn_unit(spikes: I32, random_word: int, uniform_word: int) -> int:
-    """The unit of one output spike drawn at random, or any unit where nothing fired."""
-    total = int(spikes.sum())
-    if total == 0:
-        return scaled(uniform_word, len(spikes))
-    return int(np.searchsorted(np.cumsum(spikes), scaled(random_word, total), side="right"))
-
-
-def act(drives: I32, config: BrainConfig, params: I32, clock: Clock) -> Volley:
-    """Motor volley and action of each group; the strongest unit (the lowest on a tie) when calm."""
-    chances = motor_chances(drives, config.groups, params)
-    spikes = motor_spikes(chances, config.cycles, params, clock).sum(axis=1).astype(np.int32)
-    actions, seconds = np.zeros((2, len(config.groups)), np.int32)
-    start = 0
-    for group, size in enumerate(config.groups):
-        own = slice(start, start + size)
-        r = draw(np.array([group], np.uint32), clock.presentation, 0, 0, Stream.ACTION + clock.stream, clock.key)[0]
-        actions[group] = np.argmax(drives[own]) if clock.calm else drawn_unit(spikes[own], r[0], r[1])
-        seconds[group] = drawn_unit(spikes[own], r[2], r[1])
-        start += size
-    return Volley(chances if clock.calm else spikes, actions, seconds)
-
-
-def credit(volley: Volley, groups: tuple[int, ...], rule: int) -> tuple[I32, I32]:
-    """Sixteenths f [A] of the counts that enter each unit's trace, and their sign [A].
-
-    Rule 0: f = floor(16 |1[a] - n_a / N|), the efference copy minus one's own share of the volley.
-    Rule 1: 16 for the action, -16 for the second draw, nothing if they agree.
-    """
-    shares, signs = np.zeros((2, len(volley.spikes)), np.int32)
-    start = 0
-    for group, size in enumerate(groups):
-        own = volley.spikes[start : start + size]
-        total = int(own.sum())
-        for unit in range(size):
-            chosen = unit == volley.actions[group]
-            if rule == 0:
-                share = floor_ratio(16 * abs(total * chosen - int(own[unit])), total)
-            else:
-                second = unit == volley.seconds[group]
-                share = 16 * (chosen != second) * (total > 0)
-            shares[start + unit], signs[start + unit] = share, 1 if chosen else -1
-        start += size
-    return shares, signs
-
-
-def surprise(mean: int, dopamine: int, shift: int) -> int:
-    """Running mean of |dopamine|, in 1/256: mean += (256 |d| - mean) >> shift."""
-    return mean + ((256 * min(abs(dopamine), spec.DOPAMINE_LIMIT) - mean) >> shift)
-
-
-def actor_dopamine(dopamine: int, mean: int, params: I32) -> int:
-    """|dopamine| as the actor sees it, in 1/256 of its running mean size (floored), clipped."""
-    scale = spec.UNIT
-    if params[Param.SURPRISE_SHIFT] > 0:
-        scale = max(mean >> 8, int(params[Param.SURPRISE_FLOOR]), 1)
-    return min(min(abs(dopamine), spec.DOPAMINE_LIMIT) * 256 // scale, int(params[Param.DOPAMINE_CLIP]))
-
-
-def step_and_chance(size: int, rate: int, random_word: int) -> tuple[int, int]:
-    """Weight step 2**k and its chance of 256 for dopamine x rate, of 2**24.
-
-    Chances above 1 become a larger step; what lies below 1/256 is rounded by chance.
-    """
-    expected = size * rate
-    k = 0
-    while (expected >> k) > 1 << spec.RATE_BITS and k < spec.MAX_STEP_SHIFT:
-        k += 1
-    chance = min(expected >> k, 1 << spec.RATE_BITS) + (random_word >> 16) >> 16
-    return k, chance
-
-
-def moved_weights(weights: I32, traces: I32, up: int, k: int, chance: int, x: I32, y: I32) -> I32:
-    """Weights after +-2**k with chance / 256 * |trace| / 16; they saturate at -128 and 127."""
-    moves = (x < chance) & (y < np.abs(traces))
-    step = np.sign(traces) * up * (1 << k)
-    return np.clip(weights + np.where(moves, step, 0), spec.WEIGHT_MIN, spec.WEIGHT_MAX).astype(np.int32)
-
-
-def added_trace(traces: I32, counts: I32, share: int, sign: int, rounding: I32, replace: bool) -> I32:
-    """Traces plus sign * (share n / 16, rounded by chance), saturating at +-15; or the larger of the two."""
-    gain = (counts * share + rounding) // 16
-    if replace:
-        return np.maximum(traces, gain).astype(np.int32)
-    return np.clip(traces + sign * gain, -spec.STATE_MAX, spec.STATE_MAX).astype(np.int32)
 
 
 class NumpyBackend:
@@ -288,9 +61,7 @@ class NumpyBackend:
         """See :class:`hebbit.backends.spec.Backend`."""
         return {name: np.array(state.arrays[name]) for name in spec.CANONICAL}
 
-    def step(
-        self, state: NumpyState, intensities: NDArray[np.uint8], rewards: I32, flags: NDArray[np.uint8]
-    ) -> I32:
+    def step(self, state: NumpyState, intensities: NDArray[np.uint8], rewards: I32, flags: NDArray[np.uint8]) -> I32:
         """See :class:`hebbit.backends.spec.Backend`."""
         actions = np.zeros((len(flags), len(state.config.groups)), np.int32)
         for brain, flag in enumerate(flags):
@@ -312,8 +83,8 @@ class NumpyBackend:
         drives, values = np.zeros(config.units, np.int32), np.zeros(config.clusters, np.int32)
         if flag != Flag.TERMINATED:
             counts, excitement, _ = present(state, brain, intensity, excitement, clock)
-            drives, values = readout(counts, weights, config)
-        volley = act(drives, config, params, clock)
+            drives, values = eq.readout(counts, weights, config)
+        volley = eq.act(drives, config, params, clock)
         if flag != Flag.START:
             self._learn(state, brain, weights, traces, reward, values, clock)
         if flag in (Flag.START, Flag.CONTINUE):
@@ -338,21 +109,21 @@ class NumpyBackend:
             dopamine = reward + discounted - int(state.arrays["value"][brain, k])
             mean = int(state.arrays["surprise"][brain, k])
             if params[Param.SURPRISE_SHIFT] > 0:
-                mean = surprise(mean, dopamine, int(params[Param.SURPRISE_SHIFT]))
+                mean = eq.surprise(mean, dopamine, int(params[Param.SURPRISE_SHIFT]))
                 state.arrays["surprise"][brain, k] = mean
             age = int(params[Param.RATE_AGE])
             r = draw(np.array([k], np.uint32), clock.presentation, 0, 0, Stream.SCALAR, clock.key)[0]
-            critic = step_and_chance(
-                min(abs(dopamine), spec.DOPAMINE_LIMIT), anneal(int(params[Param.CRITIC_RATE]), age, clock.presentation), int(r[0])
+            critic_rate, actor_rate = (
+                eq.anneal(int(params[column]), age, clock.presentation)
+                for column in (Param.CRITIC_RATE, Param.ACTOR_RATE)
             )
-            actor = step_and_chance(
-                actor_dopamine(dopamine, mean, params), anneal(int(params[Param.ACTOR_RATE]), age, clock.presentation), int(r[1])
-            )
+            critic = eq.step_and_chance(min(abs(dopamine), spec.DOPAMINE_LIMIT), critic_rate, int(r[0]))
+            actor = eq.step_and_chance(eq.actor_dopamine(dopamine, mean, params), actor_rate, int(r[1]))
             for output in range(config.outputs):
                 step, chance = critic if output == config.units else actor
                 own = np.arange(k, config.words, config.clusters)
                 x, y = (self._plastic(config, output, planes, clock)[own] for planes in (range(8), range(8, 12)))
-                weights[output, own] = moved_weights(
+                weights[output, own] = eq.moved_weights(
                     weights[output, own], traces[output, own], 1 if dopamine > 0 else -1, step, chance, x, y
                 )
 
@@ -360,7 +131,7 @@ class NumpyBackend:
         self, config: BrainConfig, params: I32, traces: I32, counts: I32, volley: Volley, clock: Clock
     ) -> None:
         """Decay the traces by chance and add this presentation's counts, in place."""
-        shares, signs = credit(volley, config.groups, int(params[0, Param.MOTOR_RULE]))
+        shares, signs = eq.credit(volley, config.groups, int(params[0, Param.MOTOR_RULE]))
         word_params = params[np.arange(config.words) % config.clusters]
         for output in range(config.outputs):
             critic = output == config.units
@@ -369,11 +140,11 @@ class NumpyBackend:
             fade, rounding, number = (
                 self._plastic(config, output, planes, clock) for planes in (range(12, 15), range(16, 20), range(20, 28))
             )
-            kept = np.sign(traces[output]) * lose(np.abs(traces[output]), shift, fade, chance, number)
+            kept = np.sign(traces[output]) * eq.lose(np.abs(traces[output]), shift, fade, chance, number)
             share, sign = (16, 1) if critic else (int(shares[output]), int(signs[output]))
             replace = word_params[:, Param.CRITIC_RULE][:, None] == 1 if critic else False
-            added = added_trace(kept, counts, share, sign, rounding, False)
-            larger = added_trace(kept, counts, share, sign, rounding, True)
+            added = eq.added_trace(kept, counts, share, sign, rounding, False)
+            larger = eq.added_trace(kept, counts, share, sign, rounding, True)
             traces[output] = np.where(replace, larger, added)
 
     @staticmethod
@@ -403,7 +174,7 @@ class NumpyBackend:
             counts, after[i], _ = present(
                 state, int(brain), intensities[i].astype(np.int32), excitement[i].astype(np.int32), clock
             )
-            drives, values[i] = readout(counts, state.arrays["weights"][brain].astype(np.int32), config)
-            answer = act(drives, config, state.params[brain], clock)
+            drives, values[i] = eq.readout(counts, state.arrays["weights"][brain].astype(np.int32), config)
+            answer = eq.act(drives, config, state.params[brain], clock)
             actions[i], volley[i], spikes[i] = answer.actions, answer.spikes, counts.sum()
         return Prediction(actions, volley, values, spikes, after)
