@@ -25,6 +25,7 @@ class Decoder:
         """
         self.space, self.config = space, config
         self.groups = self._groups()
+        self._start = int(space.start) if isinstance(space, spaces.Discrete) else 0
         self.preferred = self._preferred() if isinstance(space, spaces.Box) else np.zeros((0, 0))
 
     def _groups(self) -> tuple[int, ...]:
@@ -56,7 +57,7 @@ class Decoder:
         """The action of the drawn units [G], a fresh object that belongs to the space."""
         space = self.space
         if isinstance(space, spaces.Discrete):
-            return np.int64(units[0]) + np.int64(space.start)
+            return np.int64(int(units[0]) + self._start)
         if isinstance(space, spaces.MultiDiscrete):
             return (units.reshape(space.nvec.shape) + space.start).astype(space.dtype)
         if isinstance(space, spaces.MultiBinary):

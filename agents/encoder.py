@@ -144,6 +144,9 @@ class Encoder:
         self._zeros = np.zeros(self.tuned)
         self._simple = len(self.leaves) == 1 and self.leaves[0].kind == "tuned" and self.leaves[0].path == ()
         self._learning = bool(self.adaptive.any()) and config.warmup > 0
+        self._few = self._simple and brains == 1 and self.tuned <= 16
+        self._frozen: list[tuple[float, float]] | None = None
+        """Ranges of a single brain as plain floats; None when they have changed."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What learning the ranges changes, for checkpoints and digests."""
@@ -154,6 +157,7 @@ class Encoder:
         """Take over what :meth:`arrays` gave."""
         for name in ("seen", "mean", "square", "low", "scale"):
             getattr(self, name)[...] = arrays[f"encoder_{name}"]
+        self._frozen = None
 
     def as_batch(self, observation: Any) -> list[Any] | None:
         """Observations of a batch, or None if it is a single one."""
@@ -201,6 +205,9 @@ class Encoder:
 
     def observe(self, rows: Rows, values: F64) -> None:
         """Learn the ranges of unbounded dimensions from one observation of each row, until the warm-up is over."""
+        if len(self.seen) == 1:
+            self._observe_alone(values)
+            return
         seen = self.seen[rows]
         young = seen < self.config.warmup
         if not young.any():
@@ -216,6 +223,35 @@ class Encoder:
         self.mean[rows] = np.where(young[:, None], mean, self.mean[rows])
         self.square[rows] = np.where(young[:, None], square, self.square[rows])
         self.seen[rows] = seen + young
+
+    def _observe_alone(self, values: F64) -> None:
+        """The same for a single brain, in a third of the time."""
+        n = int(self.seen[0]) + 1
+        if n > self.config.warmup:
+            self._learning = False
+            return
+        self.seen[0], self._frozen = n, None
+        difference = values - self.mean
+        self.mean += difference / n
+        self.square += difference * (values - self.mean)
+        reach = self.config.range_deviations * (np.sqrt(self.square / n) + 1e-6)
+        np.copyto(self.low, self.mean - reach, where=self.adaptive)
+        np.copyto(self.scale, (LEVELS - 1) / (2 * reach), where=self.adaptive)
+
+    def _one(self, observation: Any) -> NDArray[np.uint8]:
+        """Intensities [1, words, 32] of one observation of one brain: for a few values plain floats are quicker."""
+        values = np.asarray(observation, np.float64)
+        if values.shape != self.leaves[0].space.shape:
+            raise ObservationError(f"observations must have shape {self.leaves[0].space.shape}, got {values.shape}")
+        if self._frozen is None:
+            self._frozen = list(zip(self.low[0].tolist(), self.scale[0].tolist(), strict=True))
+        positions, top = [], LEVELS - 1
+        for value, (low, scale) in zip(values.ravel().tolist(), self._frozen, strict=True):
+            if value - value != 0.0:
+                raise ObservationError(f"observations must be finite, got {value}; mend the environment")
+            position = (value - low) * scale
+            positions.append(0 if position < 0.0 else int(position) if position < top else top)
+        return self.table[positions][None]
 
     def encode(self, observations: Sequence[Any], rows: Rows, learn: bool = False) -> NDArray[np.uint8]:
         """Intensities of one observation for each of some rows (brains): uint8 [n, words, 32]."""
@@ -234,8 +270,11 @@ class Encoder:
         return intensities
 
     def _tuned(self, observations: Sequence[Any], rows: Rows, learn: bool) -> NDArray[np.uint8]:
+        learning = learn and self._learning
+        if self._few and len(observations) == 1 and not learning:
+            return self._one(observations[0])
         values = self.values(observations)
-        if learn and self._learning:
+        if learning:
             self.observe(rows, values)
         position = (values - self.low[rows]) * self.scale[rows]
         np.maximum(position, 0.0, out=position)
