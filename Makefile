@@ -43,6 +43,9 @@ $(VENV)/.stamp-sb3: $(VENV)/.stamp-test
 demo: $(VENV)/.stamp-run
 	rm -rf runs/demo
 	$(BIN)/hebbit train CartPole-v1 --steps 30000 --seed 0 --run-dir runs/demo
+	$(BIN)/hebbit evaluate runs/demo --episodes 100 --out runs/demo/evaluation.json
+	@echo "learning curve: runs/demo/learning_curve.png"
+	@echo "spikes:         runs/demo/raster.png"
 
 format: $(VENV)/.stamp-test
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,163 @@
+"""hebbit evaluate: play without learning."""
+
+import argparse
+import importlib.util
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from hebbit.agents import EnvSpec, HebbitError, SpikingAgent
+from hebbit.agents import evaluate as play
+from hebbit.agents.errors import CheckpointError, RunError
+from hebbit.agents.files import storage_error
+from hebbit.agents.runs import RunDirectory
+from hebbit.scripts.population import Ranking, evaluate_brains
+from hebbit.scripts.train import BEST_BRAIN, MEDIAN_BRAIN, check_backend, figures, reward_threshold
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Who plays where."""
+
+    agent: SpikingAgent
+    spec: EnvSpec
+    path: Path
+    """Of the checkpoint."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See ``hebbit evaluate --help``."""
+    check_backend(arguments.backend)
+    _check_output(arguments.out)
+    subject = load(Path(arguments.run), arguments.brain, arguments.backend)
+    agent = subject.agent
+    everyone = len(agent.brains) > 1 and arguments.brain is None
+    if everyone and (arguments.render or arguments.video):
+        raise HebbitError(f"{subject.path} holds {len(agent.brains)} brains: pick one to be seen with --brain")
+    seed = agent.seed if arguments.seed is None else arguments.seed
+    if everyone:
+        returns, lengths = evaluate_brains(agent, subject.spec, arguments.episodes, not arguments.stochastic, seed)
+    else:
+        one, steps = _play(subject, arguments, seed)
+        returns, lengths = one[None], steps[None]
+    threshold = reward_threshold(subject.spec.id)
+    ranking = Ranking(returns.mean(axis=1), threshold) if everyone else None
+    _report(subject, returns, threshold, ranking)
+    if arguments.out is not None:
+        content = _content(subject, returns, lengths, threshold) | {
+            "seed": seed,
+            "deterministic": not arguments.stochastic,
+            "brain": None if everyone else int(agent.brains[agent.active]),
+            "population": None if ranking is None else ranking.to_dict(),
+        }
+        _write_new(Path(arguments.out), json.dumps(content, indent=2) + "\n")
+    return 0
+
+
+def load(path: Path, brain: str | int | None, backend: str) -> Subject:
+    """The agent of a run's folder or of a checkpoint.
+
+    Args:
+        path: of either.
+        brain: best, median, a position, or None for the agent as it is.
+        backend: to load it into.
+
+    Raises:
+        HebbitError: there is no such agent, or it names no environment.
+    """
+    if path.is_dir():
+        path = _checkpoint_of(RunDirectory.open(path, write=False), brain)
+    elif isinstance(brain, str):
+        raise HebbitError(f"--brain {brain} needs a run's folder, where the brains were compared, got {path}")
+    agent = SpikingAgent.load(path, backend=backend)
+    if agent.spec is None:
+        raise CheckpointError(f"{path} does not say how its environment is made: evaluate it with SpikingAgent.load")
+    if isinstance(brain, int):
+        if brain >= len(agent.brains):
+            raise HebbitError(f"--brain must be one of 0..{len(agent.brains) - 1}, got {brain}")
+        agent.active = brain
+    return Subject(agent, agent.spec, path)
+
+
+def _checkpoint_of(run: RunDirectory, brain: str | int | None) -> Path:
+    path = run.path / {"best": BEST_BRAIN, "median": MEDIAN_BRAIN}[brain] if isinstance(brain, str) else run.model_path
+    if path.exists():
+        return path
+    if isinstance(brain, str):
+        raise RunError(f"{run.path} has no {path.name}: only a population that has finished has it; leave --brain out")
+    raise RunError(f"{run.path} has no checkpoint yet: wait for its first, or go on with it by hebbit train --resume")
+
+
+def _play(subject: Subject, arguments: argparse.Namespace, seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Returns and lengths of one brain's episodes."""
+    agent = subject.agent
+    env = _environment(subject.spec, arguments)
+    brain = int(agent.brains[agent.active])
+    try:
+        return play(agent, env, arguments.episodes, not arguments.stochastic, seed, brain)
+    finally:
+        env.close()
+
+
+def _environment(spec: EnvSpec, arguments: argparse.Namespace) -> gym.Env[Any, Any]:
+    if arguments.video is None:
+        return spec.make("human" if arguments.render else None)
+    if importlib.util.find_spec("moviepy") is None:
+        raise HebbitError("--video needs moviepy, which is not installed: pip install 'hebbit[video]'")
+    env = spec.make("rgb_array")
+    name = f"{spec.id.replace('/', '-').replace(':', '-')}"
+    try:
+        return gym.wrappers.RecordVideo(env, arguments.video, episode_trigger=lambda _: True, name_prefix=name)
+    except (gym.error.Error, ValueError) as error:
+        env.close()
+        raise HebbitError(f"{spec.id} cannot be filmed: {error}") from error
+
+
+def _report(subject: Subject, returns: NDArray[np.float64], threshold: float | None, ranking: Ranking | None) -> None:
+    print(f"{subject.spec.id}, {subject.path}")
+    if ranking is None:
+        print(figures(returns.ravel(), threshold))
+    else:
+        print(f"mean returns over {returns.shape[1]} episodes of each brain: {ranking.text()}")
+
+
+def _content(
+    subject: Subject, returns: NDArray[np.float64], lengths: NDArray[np.int64], threshold: float | None
+) -> dict[str, Any]:
+    mean = float(returns.mean())
+    return {
+        "env_id": subject.spec.id,
+        "checkpoint": str(subject.path),
+        "digest": subject.agent.digest(),
+        "episodes": int(returns.shape[1]),
+        "mean": mean,
+        "std": float(returns.std()),
+        "min": float(returns.min()),
+        "max": float(returns.max()),
+        "reward_threshold": threshold,
+        "solved": None if threshold is None else mean >= threshold,
+        "returns": returns.ravel().tolist(),
+        "lengths": lengths.ravel().tolist(),
+    }
+
+
+def _check_output(name: str | None) -> None:
+    """Refuse now what would only fail after the evaluation."""
+    if name is not None and os.path.lexists(name):
+        raise RunError(f"{name} exists already: choose another --out, it would not be overwritten")
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise RunError(f"{path} exists already: choose another --out, it would not be overwritten") from error
+    except OSError as error:
+        raise storage_error(path, error) from error

@@ -1,0 +1,128 @@
+"""Backends against the specification, bit for bit: random brains, and every option at both of its ends."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hebbit.backends import load
+from hebbit.backends.spec import Backend, BrainConfig, Param
+from hebbit.scripts.conformance import (
+    RANGES,
+    SPECIFICATION,
+    Case,
+    Dice,
+    compare,
+    differences,
+    digest,
+    lives,
+    random_arrays,
+    random_asked,
+    random_case,
+    random_observed,
+)
+
+NUMBERS = st.integers(0, 10**6)
+LIVELY = {
+    Param.GAIN: 9,
+    Param.NOISE: 2,
+    Param.DECAY_SHIFT: 1,
+    Param.DECAY_CHANCE: 128,
+    Param.BASE_RATE: 200,
+    Param.BASE_AGE: 1 << 20,
+    Param.GAMMA: 32000,
+    Param.CRITIC_RATE: 3000,
+    Param.ACTOR_RATE: 3000,
+    Param.RATE_AGE: 1 << 20,
+    Param.CRITIC_SHIFT: 2,
+    Param.CRITIC_CHANCE: 100,
+    Param.ACTOR_SHIFT: 2,
+    Param.ACTOR_CHANCE: 100,
+    Param.TEMPERATURE: 500,
+    Param.MOTOR_BASE: 1,
+    Param.SURPRISE_SHIFT: 4,
+    Param.SURPRISE_FLOOR: 50,
+    Param.DOPAMINE_CLIP: 1000,
+}
+"""Values among which every option tells; those not named are 0."""
+
+
+def lively_case(param: Param, value: int) -> Case:
+    """Two brains that do a bit of everything, one option set."""
+    config = BrainConfig(3, 5, (3, 2), slots_min=1, slots_max=2, clusters=2, threshold=8, threshold_slope=1)
+    params = np.zeros((2, 2, len(Param)), np.int32)
+    for column, start in LIVELY.items():
+        params[..., column] = start
+    params[..., param] = value
+    arrays = random_arrays(Dice(3, 0), config, 2)
+    arrays["presentation"][:] = 1 << 20
+    arrays["value"][:] = arrays["surprise"][:] = 1000
+    return Case(3, config, params, 77, arrays)
+
+
+def everything(backend: Backend, case: Case, presentations: int) -> list[str]:
+    return [digest(seen) for seen in lives(backend, case, presentations)]
+
+
+@settings(max_examples=25)
+@given(NUMBERS)
+def test_random_brains_agree(compared: str, number: int) -> None:
+    assert compare(random_case(number), 3, compared).differing == {}
+
+
+@pytest.mark.parametrize("number", [4, 9])
+def test_longer_lives_agree(compared: str, number: int) -> None:
+    assert compare(random_case(number), 40, compared).differing == {}
+
+
+@pytest.mark.parametrize("param", list(Param), ids=lambda param: param.name)
+def test_every_option_agrees_at_both_ends(compared: str, param: Param) -> None:
+    for end in RANGES[param]:
+        assert compare(lively_case(param, end), 3, compared).differing == {}
+
+
+@pytest.mark.parametrize("param", list(Param), ids=lambda param: param.name)
+def test_every_option_tells(compared: str, param: Param) -> None:
+    low, high = (everything(load(compared), lively_case(param, end), 12) for end in RANGES[param])
+    assert low != high
+
+
+@settings(max_examples=4)
+@given(NUMBERS)
+def test_a_life_goes_on_in_another_backend(compared: str, number: int) -> None:
+    case = random_case(number, 2)
+    there, here = load(compared), load(SPECIFICATION)
+    assert continued(case, there, here) == continued(case, here, there) == continued(case, here, here)
+
+
+def continued(case: Case, first: Backend, second: Backend) -> str:
+    """Digest of two presentations in one backend and two in another."""
+    dice = Dice(case.number, 2)
+    state = first.create(case.config, case.params, case.seed, case.arrays)
+    for _ in range(2):
+        first.step(state, *random_observed(dice, case))
+    state = second.create(case.config, case.params, case.seed, first.export(state))
+    for _ in range(2):
+        second.step(state, *random_observed(dice, case))
+    return digest(second.export(state))
+
+
+def test_questions_agree_brain_by_brain(compared: str) -> None:
+    """Answers come in the order of the questions, whichever brains they go to."""
+    case = random_case(8)
+    arguments = random_asked(Dice(8, 3), case, False)
+    order = np.array([2, 0, 1, 1, 2])
+    many = arguments._replace(
+        brains=order,
+        intensities=Dice(9).integers(0, 15, (5, case.config.sensory_words, 32)).astype(np.uint8),
+        excitement=np.zeros((5, case.config.pool_words, 32), np.uint8),
+        presentations=np.arange(5, dtype=np.uint32),
+    )
+    answers: list[dict[str, NDArray[Any]]] = []
+    for name in (SPECIFICATION, compared):
+        state = load(name).create(case.config, case.params, case.seed, case.arrays)
+        answers.append(load(name).predict(state, *many)._asdict())
+    assert differences(*answers) == {}

@@ -1,0 +1,152 @@
+"""Statistics of the wiring against theory. A cheap hash passes none of this: one left 91 wirings for 2048 neurons."""
+
+from collections import Counter
+from itertools import combinations
+from math import comb, log, sqrt
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hebbit.backends import numba_planes
+from hebbit.backends.philox import lanes
+from hebbit.backends.spec import BrainConfig
+from hebbit.backends.wiring import Wiring, source_lane, thresholds, wire
+
+WORDS = 2048
+SOURCES = 12
+KEY = (2024, 7)
+ALPHA = 1e-4
+"""Chance that a test of a sound generator would fail, were its seed not fixed."""
+
+
+def config_of(least: int, most: int, words: int = WORDS, sources: int = SOURCES, slope: int = 0) -> BrainConfig:
+    return BrainConfig(sources, words, (1,), slots_min=least, slots_max=most, threshold=8, threshold_slope=slope)
+
+
+def chi_square_limit(freedom: int) -> float:
+    """P(X - k >= 2 sqrt(k t) + 2 t) <= exp(-t) for chi-square with k degrees of freedom (Laurent and Massart 2000)."""
+    t = -log(ALPHA)
+    return freedom + 2 * sqrt(freedom * t) + 2 * t
+
+
+def assert_uniform(values: NDArray[np.int32], size: int) -> None:
+    found = np.bincount(values, minlength=size)
+    assert len(found) == size
+    expected = len(values) / size
+    assert ((found - expected) ** 2 / expected).sum() < chi_square_limit(size - 1)
+
+
+@pytest.fixture(scope="module")
+def wiring() -> Wiring:
+    """2 to 4 of 12 sources for each of 2048 words."""
+    return wire(config_of(2, 4), np.zeros(WORDS, np.uint32), KEY)
+
+
+def in_use(wiring: Wiring) -> NDArray[np.bool_]:
+    return np.arange(wiring.source.shape[1]) < wiring.slots[:, None]
+
+
+def sources_of(wiring: Wiring) -> list[list[int]]:
+    return [row[:slots].tolist() for row, slots in zip(wiring.source, wiring.slots, strict=True)]
+
+
+def test_slot_counts_are_uniform(wiring: Wiring) -> None:
+    assert_uniform(wiring.slots - 2, 3)
+
+
+def test_sources_do_not_repeat(wiring: Wiring) -> None:
+    assert all(len(set(sources)) == len(sources) for sources in sources_of(wiring))
+
+
+@pytest.mark.parametrize("slot", range(4))
+def test_sources_of_each_slot_are_uniform(wiring: Wiring, slot: int) -> None:
+    assert_uniform(wiring.source[in_use(wiring)[:, slot], slot], SOURCES)
+
+
+def test_rotations_and_permutations_are_uniform_and_independent(wiring: Wiring) -> None:
+    use = in_use(wiring)
+    assert_uniform(wiring.rotation[use], 32)
+    assert_uniform(wiring.xor[use], 32)
+    assert_uniform(32 * wiring.rotation[use] + wiring.xor[use], 1024)
+
+
+def test_neighbouring_slots_are_independent(wiring: Wiring) -> None:
+    assert_uniform(32 * wiring.rotation[:, 0] + wiring.rotation[:, 1], 1024)
+    assert_uniform(32 * wiring.xor[:-1, 0] + wiring.xor[1:, 0], 1024)
+
+
+def test_unused_slots_are_empty(wiring: Wiring) -> None:
+    for part in (wiring.source, wiring.rotation, wiring.xor):
+        assert not part[~in_use(wiring)].any()
+
+
+def test_words_share_sources_as_often_as_chance_has_it() -> None:
+    """Pairs of sets are pairwise independent, so the number of pairs that share k is binomial in mean and variance."""
+    words, slots = 400, 3
+    wiring = wire(config_of(slots, slots, words), np.zeros(words, np.uint32), KEY)
+    sets = [frozenset(sources) for sources in sources_of(wiring)]
+    shared = Counter(len(one & other) for one, other in combinations(sets, 2))
+    pairs = comb(words, 2)
+    for k in range(slots + 1):
+        p = comb(slots, k) * comb(SOURCES - slots, slots - k) / comb(SOURCES, slots)
+        assert abs(shared[k] - pairs * p) < 5 * sqrt(pairs * p * (1 - p))
+
+
+def test_no_two_words_are_wired_alike(wiring: Wiring) -> None:
+    """Two words of 2 slots agree once in 12 * 11 * 1024**2 pairs: 0.002 pairs of the 683 such words."""
+    rows = np.stack([wiring.source, wiring.rotation, wiring.xor], axis=1)
+    assert len({row.tobytes() for row in rows}) == WORDS
+
+
+def test_a_new_generation_rewires_its_word_alone() -> None:
+    config = config_of(2, 4, 64)
+    generation = np.zeros(64, np.uint32)
+    old = wire(config, generation, KEY)
+    generation[::2] = np.arange(1, 33)
+    new = wire(config, generation, KEY)
+    same = [all(np.array_equal(a[w], b[w]) for a, b in zip(old, new, strict=True)) for w in range(64)]
+    assert same == [w % 2 == 1 for w in range(64)]
+
+
+@pytest.mark.parametrize("key", [(2025, 7), (2024, 8), (7, 2024)])
+def test_seed_and_brain_decide(key: tuple[int, int]) -> None:
+    config, generation = config_of(2, 4, 64), np.zeros(64, np.uint32)
+    mine, other = wire(config, generation, KEY), wire(config, generation, key)
+    same = (mine.rotation[:, :2] == other.rotation[:, :2]).sum()
+    # 128 pairs agree with chance 1/32: 4 on average, deviation 2
+    assert same < 4 + 5 * 2
+
+
+def test_a_word_reads_all_sources_where_slots_suffice() -> None:
+    wiring = wire(config_of(5, 8, 16, sources=3), np.zeros(16, np.uint32), KEY)
+    assert wiring.source.shape == (16, 3)
+    assert [sorted(sources) for sources in sources_of(wiring)] == [[0, 1, 2]] * 16
+
+
+def test_threshold_rises_with_each_further_slot(wiring: Wiring) -> None:
+    expected = {2: 8 + 3, 3: 8 + 6, 4: 8 + 9}
+    found = thresholds(config_of(2, 4, slope=3), wiring)
+    assert found.tolist() == [expected[int(slots)] for slots in wiring.slots]
+
+
+def test_source_lane_by_hand() -> None:
+    assert source_lane(0, 0).tolist() == list(range(32))
+    assert source_lane(1, 0).tolist() == [31, *range(31)]
+    assert source_lane(0, 31).tolist() == list(range(31, -1, -1))
+    assert source_lane(2, 1)[:4].tolist() == [31, 30, 1, 0]
+
+
+def test_source_lane_is_a_permutation() -> None:
+    every = [sorted(source_lane(rotation, xor).tolist()) for rotation in range(32) for xor in range(32)]
+    assert every == [list(range(32))] * 1024
+
+
+def test_source_lane_is_rotate_then_permute() -> None:
+    word = np.array([0x9E3779B1], np.uint32)
+    for rotation in range(32):
+        turned = numba_planes.rotate(word[0], rotation)
+        for xor in range(32):
+            masks = [np.uint32(0xFFFFFFFF * (xor >> bit & 1)) for bit in range(5)]
+            read = np.array([numba_planes.permute(turned, *masks)], np.uint32)
+            assert np.array_equal(lanes(read)[0], lanes(word)[0][source_lane(rotation, xor)])

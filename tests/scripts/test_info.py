@@ -1,0 +1,52 @@
+"""A brain in figures."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hebbit import backends
+from hebbit.agents import EnvSpec, SpikingAgent
+from hebbit.scripts.info import measure
+
+Cli = Callable[..., Any]
+
+
+def rows(out: str) -> dict[str, str]:
+    return {line[:15].strip(): line[15:].strip() for line in out.splitlines()}
+
+
+def test_what_is_installed(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, out, err = cli("info")
+    assert (status, err) == (0, "")
+    table = rows(out)
+    assert {"hebbit", "python", "numpy", "numba", "gymnasium", "default brain"} <= set(table)
+    assert all(table[f"backend {name}"] == "available" for name in backends.names())
+
+    def fail(name: str) -> None:
+        raise ImportError(f"no {name} here")
+
+    monkeypatch.setattr(backends, "load", fail)
+    assert rows(cli("info")[1])["backend numba"] == "no numba here"
+
+
+def test_a_brain(cli: Cli) -> None:
+    SpikingAgent("CartPole-v1", config={"pool_words": 10, "slots_min": 2, "slots_max": 2}).save("a.zip")
+    status, out, err = cli("info a.zip")
+    assert (status, err) == (0, "")
+    table = {line[:17].strip(): line[17:].strip() for line in out.splitlines()}
+    # 4 sensory words, 10 pool words, 2 motor units and the critic; 32 neurons each
+    assert table["neurons"] == "512: 128 sensory, 320 pool, 64 motor"
+    assert table["synapses"] == "1,984: 640 fixed (recomputed, not stored), 1,344 that learn"
+    assert table["bytes"] == "2,344: 160 in 4-bit states, 1,344 in 8-bit weights, 840 in traces of 4 bits and a sign"
+    assert table["spikes per step"].endswith("over 200 steps") and "of 3,584 possible" in table["spikes per step"]
+    assert table["environment"] == "CartPole-v1" and table["backend"] == "numba"
+
+
+def test_spikes_are_measured_over_whole_episodes_and_alike_everywhere() -> None:
+    counts: list[Sequence[int]] = []
+    for backend in backends.names():
+        agent = SpikingAgent("CartPole-v1", config={"pool_words": 2}, backend=backend)
+        counts.append(measure(agent, EnvSpec("CartPole-v1"), 30))
+    assert len(counts[0]) == 30 and np.array_equal(counts[0], counts[1])
