@@ -19,7 +19,7 @@ from hebbit.agents.callbacks import BaseCallback, as_callback
 from hebbit.agents.config import AgentConfig, configure
 from hebbit.agents.decoder import Decoder
 from hebbit.agents.encoder import LANES, Encoder
-from hebbit.agents.environment import EnvSpec, episode_seed
+from hebbit.agents.environment import EnvSpec, checked_seed, episode_seed
 from hebbit.agents.errors import HebbitError, ObservationError
 from hebbit.agents.evaluation import evaluate
 from hebbit.agents.logger import Logger
@@ -62,7 +62,7 @@ class SpikingAgent:
             verbose: 1 prints a table now and then.
             spaces: of observations and actions, where there is no environment yet.
         """
-        self.seed = _checked_seed(seed)
+        self.seed = checked_seed(seed)
         self.spec = EnvSpec(env) if isinstance(env, str) else env if isinstance(env, EnvSpec) else None
         self._env = None if isinstance(env, str | EnvSpec) else env
         numbers = range(brains) if isinstance(brains, int) else brains
@@ -158,14 +158,14 @@ class SpikingAgent:
         """Draw from another seed from now on: other noise, other episodes, other wiring, the same weights."""
         if seed is None:
             return
-        self.seed = _checked_seed(seed)
+        self.seed = checked_seed(seed)
         self.state = self.backend.create(self.brain_config, self.state.params, self.seed, self.arrays())
         self._begin_life()
 
     def close(self) -> None:
         """Close the environment and the log."""
         if self._env is not None:
-            self._env.close()  # type: ignore[no-untyped-call]  # VectorEnv.close is untyped
+            self._env.close()
         self.logger.close()
 
     def _begin_life(self) -> None:
@@ -378,22 +378,19 @@ class SpikingAgent:
         saving.save(self, Path(path))
 
     @classmethod
-    def load(cls, path: str | Path, env: AnyEnv | None = None, backend: str = "auto") -> "SpikingAgent":
+    def load(
+        cls, path: str | Path, env: AnyEnv | None = None, backend: str = "auto", trust: bool = False
+    ) -> "SpikingAgent":
         """Read an agent. ``learn(.., reset_num_timesteps=False)`` then goes on in the same bits where it can.
 
         Args:
             path: of a checkpoint.
             env: to learn in; by default the one it was made from, if that was an id.
             backend: need not be the one that wrote it.
+            trust: allow environment ids and wrappers that import code from outside Gymnasium.
         """
-        return saving.load(cls, Path(path), env, backend)
+        return saving.load(cls, Path(path), env, backend, trust)
 
     def extract(self, brain: int) -> "SpikingAgent":
         """One brain of a population as an agent of its own; it goes on in the same bits."""
         return saving.extract(self, brain)
-
-
-def _checked_seed(seed: int) -> int:
-    if not (isinstance(seed, int | np.integer) and 0 <= seed < 2**32):
-        raise HebbitError(f"seed must be a whole number of 0..2**32 - 1, got {seed!r}")
-    return int(seed)

@@ -58,13 +58,15 @@ def _wrap(env: gym.Env[Any, Any], wrapper: str) -> gym.Env[Any, Any]:
     module, _, attribute = name.rpartition(".")
     try:
         kwargs = json.loads(arguments) if arguments else {}
-        wrapped = getattr(importlib.import_module(module), attribute)(env, **kwargs)
+        kind = getattr(importlib.import_module(module), attribute)
+        if not (isinstance(kind, type) and issubclass(kind, gym.Wrapper)):
+            raise TypeError("it is no gymnasium.Wrapper")
+        wrapped = kind(env, **kwargs)
     except Exception as error:  # whatever a wrapper raises, the user named it
         raise HebbitError(
             f"wrapper {wrapper!r} cannot be applied: {_one_line(error)}; expected package.module.Class or "
             'package.module.Class:{"argument": value}'
         ) from error
-    assert isinstance(wrapped, gym.Env)
     return wrapped
 
 
@@ -72,3 +74,14 @@ def episode_seed(seed: int, brain: int, episode: int, evaluation: bool = False) 
     """Seed of one episode's reset, 31 bits: a Philox word of (seed, brain, episode); evaluation has its own stream."""
     stream = Stream.EPISODE + (Stream.EVALUATION if evaluation else 0)
     return int(draw(np.zeros(1, np.uint32), episode, 0, 0, stream, (seed, brain))[0, 0]) >> 1
+
+
+def checked_seed(seed: int) -> int:
+    """A seed that a Philox key can hold.
+
+    Raises:
+        HebbitError: it is none.
+    """
+    if not (isinstance(seed, int | np.integer) and 0 <= seed < 2**32):
+        raise HebbitError(f"seed must be a whole number of 0..2**32 - 1, got {seed!r}")
+    return int(seed)

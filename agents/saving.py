@@ -48,7 +48,8 @@ def running(agent: SpikingAgent) -> Arrays:
     if agent._units is None:
         return {}
     books = agent.books
-    history = [np.array(h, np.int32).reshape(len(h), -1) for h in books.history]
+    groups = len(agent.decoder.groups)
+    history = [np.array(h, np.int32).reshape(len(h), groups) for h in books.history]
     recent = [entry for episodes in books.recent for entry in episodes]
     return {
         "units": agent._units,
@@ -75,20 +76,48 @@ def save(agent: SpikingAgent, path: Path, extra: Mapping[str, Any] | None = None
     checkpoint.write(path, meta, {**learned(agent), **running(agent)})
 
 
-def load(cls: type[SpikingAgent], path: Path, env: AnyEnv | None, backend: str) -> SpikingAgent:
+def load(cls: type[SpikingAgent], path: Path, env: AnyEnv | None, backend: str, trust: bool) -> SpikingAgent:
     """See :meth:`SpikingAgent.load`."""
     found = checkpoint.read(path)
+    spec = _described(found.meta.get("env"), trust) if env is None else None
     agent = _rebuild(cls, found.meta, found.arrays, backend)
     meta = found.meta
     agent.num_timesteps, agent.total_steps = _count(meta, "num_timesteps"), _count(meta, "total_steps")
-    described = meta.get("env")
+    agent.spec = spec
     if env is not None:
         agent.set_env(env)
-    elif isinstance(described, dict):
-        agent.spec = EnvSpec(described["id"], described.get("kwargs", {}), tuple(described.get("wrappers", ())))
     if meta.get("exact") and agent.spec is not None:
         agent._resumable = {name: found.arrays[name] for name in RUNNING if name in found.arrays}
     return agent
+
+
+def _described(env: Any, trust: bool) -> EnvSpec | None:
+    """The environment that a checkpoint names.
+
+    Raises:
+        CheckpointError: it makes no sense, or making it would run code of a stranger's choice.
+    """
+    if env is None:
+        return None
+    parts = (env.get("id"), env.get("kwargs"), env.get("wrappers")) if isinstance(env, dict) else (None, None, None)
+    name, kwargs, wrappers = parts
+    if not (
+        isinstance(name, str)
+        and isinstance(kwargs, dict)
+        and isinstance(wrappers, list)
+        and all(isinstance(wrapper, str) for wrapper in wrappers)
+    ):
+        raise CheckpointError(
+            f"the checkpoint must name an environment, got {str(env)[:80]}; it was damaged, use another"
+        )
+    foreign = [name] if ":" in name else []
+    foreign += [wrapper for wrapper in wrappers if not wrapper.startswith("gymnasium.wrappers.")]
+    if foreign and not trust:
+        raise CheckpointError(
+            f"the checkpoint asks to import {foreign[0]!r}: pass the environment, or trust it (trust=True, --trust) if "
+            "you know who made the file"
+        )
+    return EnvSpec(name, kwargs, tuple(wrappers))
 
 
 RUNNING = ("units", "intensities", "history", "history_lengths", "recent", "recent_lengths")
@@ -148,7 +177,7 @@ def resume(agent: SpikingAgent, saved: Mapping[str, NDArray[Any]]) -> None:
     actions = [[agent.decoder.decode(units) for units in part] for part in books.history]
     seeds = [episode_seed(agent.seed, int(n), books.begun[b] - 1) for b, n in enumerate(agent.brains)]
     observations, rewards = stream.replay(seeds, actions)
-    books.returns, books.lengths = [sum(each) for each in rewards], [len(each) for each in rewards]
+    books.returns, books.lengths = [_total(each) for each in rewards], [len(each) for each in rewards]
     shape = agent._intensities.shape
     agent._intensities = checkpoint.expect(saved, "intensities", np.dtype(np.uint8), shape)
     if not np.array_equal(agent.encoder.encode(observations, slice(None)), agent._intensities):
@@ -158,6 +187,14 @@ def resume(agent: SpikingAgent, saved: Mapping[str, NDArray[Any]]) -> None:
     recent = checkpoint.expect(saved, "recent", np.dtype(np.float64), (int(counts.sum()), 2))
     for b, part in enumerate(np.split(recent, np.cumsum(counts)[:-1])):
         books.recent[b].extend((float(total), int(length)) for total, length in part)
+
+
+def _total(rewards: list[float]) -> float:
+    """Sum as a running episode adds up; Python's own sum compensates rounding since 3.12."""
+    total = 0.0
+    for reward in rewards:
+        total += reward
+    return total
 
 
 def extract(agent: SpikingAgent, brain: int) -> SpikingAgent:

@@ -114,7 +114,8 @@ class VectorStream:
     def reset(self, seeder: Seeder) -> Sequence[Any]:
         """See :class:`ExperienceStream`."""
         self._ended[:] = False
-        return self._split(self.envs.reset(seed=[seeder(b) for b in range(self.envs.num_envs)])[0])
+        seeds: Any = [seeder(b) for b in range(self.envs.num_envs)]
+        return self._split(self.envs.reset(seed=seeds)[0])
 
     def step(self, actions: Sequence[Any], seeder: Seeder) -> Tick:
         """See :class:`ExperienceStream`."""

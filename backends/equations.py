@@ -234,5 +234,6 @@ def added_trace(traces: I32, counts: I32, share: int, sign: int, rounding: I32, 
     """Traces plus sign * (share n / 16, rounded by chance), saturating at +-15; or the larger of the two."""
     gain = (counts * share + rounding) // 16
     if replace:
-        return np.maximum(traces, gain).astype(np.int32)
+        larger: I32 = np.maximum(traces, gain).astype(np.int32)
+        return larger
     return np.clip(traces + sign * gain, -spec.STATE_MAX, spec.STATE_MAX).astype(np.int32)

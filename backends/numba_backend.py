@@ -4,7 +4,11 @@ A brain's memory is one flat row of 32-bit words (see :mod:`hebbit.backends.numb
 a handful of arguments. This module converts between those rows and the canonical arrays.
 """
 
+import functools
+import itertools
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +24,22 @@ from hebbit.backends.wiring import thresholds, wire
 
 I32 = NDArray[np.int32]
 U32 = NDArray[np.uint32]
+
+
+THREADS = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]  # set when numba is imported
+"""Cores that step a population, the environment variable NUMBA_NUM_THREADS or all there are."""
+PARALLEL_FROM = 8
+"""Brains from which on waking a thread pays."""
+
+
+@functools.cache
+def _pool(process: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS)
+
+
+def pool() -> ThreadPoolExecutor:
+    """The threads of this process: a forked one needs its own."""
+    return _pool(os.getpid())
 
 
 def pack(values: NDArray[Any], planes: int) -> U32:
@@ -149,12 +169,33 @@ class NumbaBackend:
     def step(self, state: NumbaState, intensities: NDArray[np.uint8], rewards: I32, flags: NDArray[np.uint8]) -> I32:
         """See :class:`hebbit.backends.spec.Backend`."""
         actions = np.zeros((len(flags), len(state.groups)), np.int32)
-        run = kernels.step_all if len(flags) == 1 or numba.get_num_threads() == 1 else kernels.step_parallel
-        run(
-            state.sizes, state.groups, state.params, np.uint32(state.seed), state.memory, state.wires, state.scratch,
-            intensities, rewards, flags, actions,
-        )  # fmt: skip
+        if len(flags) < PARALLEL_FROM or THREADS == 1:
+            self._step_some(slice(None), state, intensities, rewards, flags, actions)
+            return actions
+        bounds = np.linspace(0, len(flags), THREADS + 1).astype(int)
+        parts = [slice(a, b) for a, b in itertools.pairwise(bounds)]
+        waiting = [
+            pool().submit(self._step_some, part, state, intensities, rewards, flags, actions) for part in parts[1:]
+        ]
+        self._step_some(parts[0], state, intensities, rewards, flags, actions)
+        for future in waiting:
+            future.result()
         return actions
+
+    @staticmethod
+    def _step_some(
+        part: slice,
+        state: NumbaState,
+        intensities: NDArray[np.uint8],
+        rewards: I32,
+        flags: NDArray[np.uint8],
+        actions: I32,
+    ) -> None:
+        """Step some brains; they share nothing, so threads cannot change a bit."""
+        kernels.step_all(
+            state.sizes, state.groups, state.params[part], np.uint32(state.seed), state.memory[part],
+            state.wires[part], state.scratch[part], intensities[part], rewards[part], flags[part], actions[part],
+        )  # fmt: skip
 
     def predict(
         self,

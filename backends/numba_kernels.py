@@ -1,7 +1,7 @@
 """Entry points of the compiled backend: a step of learning brains, and answers without learning."""
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from hebbit.backends.numba_layout import B, Size
 from hebbit.backends.numba_learning import A, act, credit, learn, readout, remember
@@ -51,21 +51,10 @@ def step_brain(sizes, groups, params, seed, memory, wires, scratch, intensity, r
     memory[sizes[PRESENTATION]] = U(now + U(1))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def step_all(sizes, groups, params, seed, memory, wires, scratch, intensities, rewards, flags, actions):
-    """One step of every brain that is not idle, one after the other."""
+    """One step of every brain that is not idle; without the interpreter's lock, so that threads can share them out."""
     for b in range(len(flags)):
-        if flags[b] != Flag.IDLE:
-            step_brain(
-                sizes, groups, params[b], seed, memory[b], wires[b], scratch[b], intensities[b], rewards[b], flags[b],
-                actions[b],
-            )  # fmt: skip
-
-
-@njit(cache=True, parallel=True)
-def step_parallel(sizes, groups, params, seed, memory, wires, scratch, intensities, rewards, flags, actions):
-    """The same over the cores: brains share nothing."""
-    for b in prange(len(flags)):
         if flags[b] != Flag.IDLE:
             step_brain(
                 sizes, groups, params[b], seed, memory[b], wires[b], scratch[b], intensities[b], rewards[b], flags[b],

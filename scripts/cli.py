@@ -79,7 +79,12 @@ def make_parser() -> Parser:
     info.add_argument(
         "run", metavar="RUN_DIR", nargs="?", help="a run's folder or a checkpoint (default: what is installed)"
     )
+    _trust_flag(info)
     return parser
+
+
+def _trust_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--trust", action="store_true", help="let the checkpoint name code outside Gymnasium to import")
 
 
 def _train_flags(parser: argparse.ArgumentParser) -> None:
@@ -120,6 +125,7 @@ def _evaluate_flags(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=whole_number, metavar="N", help="of the episodes (default: the agent's)")
     add("--brain", type=which_brain, metavar="best|median|N", help="of a population (default: all of them)")
     add("--backend", metavar="NAME", default="auto", help="auto (default), numba or numpy")
+    _trust_flag(parser)
     show = parser.add_mutually_exclusive_group()
     show.add_argument("--render", action="store_true", help="watch it in a window")
     show.add_argument("--video", metavar="DIR", help="film every episode into this folder")

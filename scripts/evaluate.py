@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     """See ``hebbit evaluate --help``."""
     check_backend(arguments.backend)
     _check_output(arguments.out)
-    subject = load(Path(arguments.run), arguments.brain, arguments.backend)
+    subject = load(Path(arguments.run), arguments.brain, arguments.backend, arguments.trust)
     agent = subject.agent
     everyone = len(agent.brains) > 1 and arguments.brain is None
     if everyone and (arguments.render or arguments.video):
@@ -60,13 +60,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def load(path: Path, brain: str | int | None, backend: str) -> Subject:
+def load(path: Path, brain: str | int | None, backend: str, trust: bool) -> Subject:
     """The agent of a run's folder or of a checkpoint.
 
     Args:
         path: of either.
         brain: best, median, a position, or None for the agent as it is.
         backend: to load it into.
+        trust: allow the checkpoint to name code outside Gymnasium.
 
     Raises:
         HebbitError: there is no such agent, or it names no environment.
@@ -75,7 +76,7 @@ def load(path: Path, brain: str | int | None, backend: str) -> Subject:
         path = _checkpoint_of(RunDirectory.open(path, write=False), brain)
     elif isinstance(brain, str):
         raise HebbitError(f"--brain {brain} needs a run's folder, where the brains were compared, got {path}")
-    agent = SpikingAgent.load(path, backend=backend)
+    agent = SpikingAgent.load(path, backend=backend, trust=trust)
     if agent.spec is None:
         raise CheckpointError(f"{path} does not say how its environment is made: evaluate it with SpikingAgent.load")
     if isinstance(brain, int):

@@ -32,20 +32,20 @@ DRAWERS: dict[str, Callable[[bool], "Figure"]] = {
 OF_A_RUN = ("learning_curve", "raster")
 """Pictures that ``hebbit train`` leaves in a run's folder."""
 NAMES = (*DRAWERS, *OF_A_RUN)
-AS_DEMO = "--steps 30000 --eval-freq 5000"
-"""The run of ``make demo``."""
+OF_README = "--steps 30000 --eval-freq 5000"
+"""The brain of ``make demo``, evaluated now and then, which changes nothing."""
 QUICKLY = "--steps 300 --eval-episodes 1 -P pool_words=4"
 
 
 def draw_run(names: Sequence[str], out: Path, quick: bool) -> None:
-    """Train the run of ``make demo`` and take its pictures.
+    """Train the brain that the README shows and take the pictures of its run.
 
     Raises:
         RuntimeError: the run failed; why is on standard error.
     """
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        flags = QUICKLY if quick else AS_DEMO
+        flags = QUICKLY if quick else OF_README
         if main(["train", "CartPole-v1", "--seed", "0", "--run-dir", str(run), "--quiet", *flags.split()]):
             raise RuntimeError("the run for the pictures failed; what it said stands above")
         for name in names:

@@ -24,7 +24,7 @@ Row = tuple[str, str]
 
 def run(arguments: argparse.Namespace) -> int:
     """See ``hebbit info --help``."""
-    rows = _installed() if arguments.run is None else _about(Path(arguments.run))
+    rows = _installed() if arguments.run is None else _about(Path(arguments.run), arguments.trust)
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")
@@ -45,9 +45,9 @@ def _installed() -> list[Row]:
     return [*rows, ("default brain", f"{pool}, {slots}, {config.cycles} cycles for each action")]
 
 
-def _about(path: Path) -> list[Row]:
+def _about(path: Path, trust: bool) -> list[Row]:
     """The brain of a run or checkpoint; of a population the first, for they are alike."""
-    subject = load(path, None, "auto")
+    subject = load(path, None, "auto", trust)
     agent, spec = subject.agent, subject.spec
     config = agent.brain_config
     population = [("brains", str(len(agent.brains)))] if len(agent.brains) > 1 else []

@@ -189,7 +189,8 @@ def _resumed(arguments: argparse.Namespace) -> Session:
 def _restored(run: RunDirectory, settings: Settings, backend: str) -> tuple[SpikingAgent, Kept]:
     if not run.model_path.exists():
         return _newborn(settings, backend), Kept([0] * settings.brains)
-    agent = SpikingAgent.load(run.model_path, backend=backend)
+    # the run's own settings, compared below, name the same environment
+    agent = SpikingAgent.load(run.model_path, backend=backend, trust=True)
     own = (agent.seed, list(agent.brains), agent.config, agent.spec)
     if own != (settings.seed, list(range(settings.brains)), settings.agent_config(), settings.environment()):
         raise RunError(f"{run.model_path} is not the agent that config.json describes: start another run")

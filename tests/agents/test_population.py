@@ -77,7 +77,7 @@ def test_brains_that_are_not_there_are_refused(brain: int) -> None:
 
 
 def test_the_machines_agree() -> None:
-    digests = {population([1, 4], backend=name).learn(60).digest() for name in ("numpy", "numba")}
+    digests = {population([1, 4], backend=name).learn(25).digest() for name in ("numpy", "numba")}
     assert len(digests) == 1
 
 

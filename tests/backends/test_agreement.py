@@ -90,6 +90,21 @@ def test_every_option_tells(compared: str, param: Param) -> None:
     assert low != high
 
 
+@pytest.mark.parametrize("slots", [1, 8])
+@pytest.mark.parametrize("base_rate", [0, 500])
+@pytest.mark.parametrize(("drive", "gain", "noise"), [(0, 15, 0), (0, 15, 3), (1, 0, 0)])
+def test_words_by_the_dozen_agree(compared: str, slots: int, base_rate: int, drive: int, gain: int, noise: int) -> None:
+    """More words of each kind than any backend handles side by side, with few and with most sources."""
+    config = BrainConfig(19, 37, (2,), cycles=3, slots_min=slots, slots_max=slots, threshold=min(slots, 8), clusters=3)
+    case = lively_case(Param.DRIVE, drive)
+    params = np.repeat(case.params[:, :1], 3, axis=1)
+    params[..., [Param.GAIN, Param.NOISE, Param.BASE_RATE]] = gain, noise, 2 * base_rate
+    arrays = random_arrays(Dice(5, 0), config, 2)
+    arrays["presentation"][:] = 1 << 20
+    arrays["excitement"][:] = 0
+    assert compare(Case(5, config, params, 78, arrays), 3, compared).differing == {}
+
+
 @settings(max_examples=4)
 @given(NUMBERS)
 def test_a_life_goes_on_in_another_backend(compared: str, number: int) -> None:
