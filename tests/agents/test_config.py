@@ -40,8 +40,9 @@ def test_every_field_is_documented() -> None:
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("value", [-(10**12), 10**12, float("nan"), float("inf"), "1", None])
 def test_numbers_out_of_range_are_refused(name: str, value: Any) -> None:
+    changes: dict[str, Any] = {name: value}
     with pytest.raises(HebbitError, match=f"^{name} must "):
-        AgentConfig(**{name: value})
+        AgentConfig(**changes)
 
 
 @pytest.mark.parametrize("name", WORDS)
@@ -55,8 +56,9 @@ def test_unknown_choices_are_refused(name: str, value: Any) -> None:
 def test_whole_numbers_are_whole(name: str) -> None:
     with pytest.raises(HebbitError, match=f"{name} must be a whole number, got 2.5"):
         AgentConfig().replace({name: 2.5})
+    changes: dict[str, Any] = {name: 2.5}
     with pytest.raises(HebbitError, match=f"{name} must .*got 2.5"):
-        AgentConfig(**{name: 2.5})
+        AgentConfig(**changes)
 
 
 def test_switches_are_true_or_false() -> None:

@@ -18,7 +18,7 @@ SPACES: dict[str, spaces.Space[Any]] = {
     "discrete from -2": spaces.Discrete(3, start=-2),
     "discrete int8": spaces.Discrete(3, dtype=np.int8),
     "multidiscrete": spaces.MultiDiscrete([3, 2]),
-    "multidiscrete 2-D": spaces.MultiDiscrete([[3, 2], [1, 4]], start=[[1, -2], [0, 5]]),
+    "multidiscrete 2-D": spaces.MultiDiscrete(np.array([[3, 2], [1, 4]]), start=np.array([[1, -2], [0, 5]])),
     "multidiscrete int32": spaces.MultiDiscrete([3, 2], dtype=np.int32),
     "multibinary": spaces.MultiBinary(3),
     "multibinary n-D": spaces.MultiBinary((2, 3)),
@@ -94,8 +94,9 @@ def test_elements_keep_their_order() -> None:
     st.floats(-1e6, 1e6, width=32), st.floats(0, 1e6, width=32), st.sampled_from([2, 3, 7, 256]), st.booleans()
 )  # fmt: skip
 def test_bins_include_the_bounds(low: float, width: float, bins: int, double: bool) -> None:
-    dtype = np.float64 if double else np.float32
-    space = spaces.Box(np.array([low], dtype), np.array([low], dtype) + dtype(width), dtype=dtype)
+    dtype: Any = np.float64 if double else np.float32
+    first = np.array([low], dtype)
+    space = spaces.Box(first, first + np.array([width], dtype), dtype=dtype)
     decoder = Decoder(space, AgentConfig(box_bins=bins))
     values = [decoder.decode(np.array([unit], np.int32)) for unit in range(bins)]
     assert values[0] == space.low and values[-1] == space.high

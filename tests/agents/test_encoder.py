@@ -31,7 +31,7 @@ SPACES: dict[str, spaces.Space[Any]] = {
     "discrete": spaces.Discrete(5),
     "discrete from -2": spaces.Discrete(5, start=-2),
     "multidiscrete": spaces.MultiDiscrete([3, 2], start=[1, -1]),
-    "multidiscrete 2-D": spaces.MultiDiscrete([[3, 2], [1, 40]]),
+    "multidiscrete 2-D": spaces.MultiDiscrete(np.array([[3, 2], [1, 40]])),
     "multibinary": spaces.MultiBinary(5),
     "multibinary n-D": spaces.MultiBinary((2, 3, 7)),
     "tuple": spaces.Tuple([spaces.Discrete(3), spaces.Box(-1, 1, (2,)), spaces.MultiBinary(2)]),
@@ -63,7 +63,8 @@ def box(low: float = -1.0, high: float = 1.0, size: int = 1) -> spaces.Box:
 
 def shown(space: spaces.Space[Any], observation: Any, config: AgentConfig = CONFIG) -> NDArray[np.uint8]:
     """Intensities of one observation: [words, 32]."""
-    return Encoder(space, config).encode([observation], ALL)[0]
+    intensities: NDArray[np.uint8] = Encoder(space, config).encode([observation], ALL)[0]
+    return intensities
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -101,8 +102,8 @@ def test_single_and_double_precision_give_the_same_integers(x: float, name: str)
     for value in (x, -x / 2, x * 0.75):
         exact = np.float32(value)
         single = np.full(SPACES[name].shape or (), exact, np.float32)
-        rows = [e.encode([a], ALL, learn=True) for e, a in zip(encoders, (single, single.astype(float)), strict=True)]
-        np.testing.assert_array_equal(*rows)
+        first = encoders[0].encode([single], ALL, learn=True)
+        np.testing.assert_array_equal(encoders[1].encode([single.astype(float)], ALL, learn=True), first)
 
 
 def test_tuning_follows_the_value() -> None:
@@ -235,8 +236,8 @@ def test_ranges_can_be_restored() -> None:
         first.encode([observation, 3 * observation], ALL, learn=True)
     second.restore(first.arrays())
     for observation in samples(SPACES["unbounded"], 60):
-        rows = [e.encode([observation, 3 * observation], ALL, learn=True) for e in (first, second)]
-        np.testing.assert_array_equal(*rows)
+        pair = [observation, 3 * observation]
+        np.testing.assert_array_equal(second.encode(pair, ALL, learn=True), first.encode(pair, ALL, learn=True))
 
 
 DICT = spaces.Dict(a=spaces.Box(-1, 1, (2,)), b=spaces.Discrete(3))

@@ -62,9 +62,7 @@ def test_several_side_by_side() -> None:
 )
 def test_what_cannot_be_made_is_named(spec: EnvSpec) -> None:
     for make in (spec.make, lambda: spec.make_vector(2)):
-        with pytest.raises(
-            HebbitError, match=r"environment '.*' cannot be made|wrapper '.*' cannot be applied"
-        ) as caught:
+        with pytest.raises(HebbitError, match=r"^(environment|wrapper) '.*' cannot be (made|applied)") as caught:
             make()
         assert "\n" not in str(caught.value)
 
@@ -83,8 +81,5 @@ def test_seeds_of_episodes_are_31_bits_and_differ() -> None:
 
 def test_seeds_of_episodes_stay_what_they_are() -> None:
     """They are part of the contract: a change here is a new contract version."""
-    assert (episode_seed(0, 0, 0), episode_seed(7, 3, 5), episode_seed(7, 3, 5, True)) == (
-        100938637,
-        62945771,
-        126899114,
-    )
+    pinned = [episode_seed(0, 0, 0), episode_seed(7, 3, 5), episode_seed(7, 3, 5, evaluation=True)]
+    assert pinned == [100938637, 62945771, 126899114]

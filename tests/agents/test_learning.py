@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import hebbit.envs
+import hebbit.envs  # noqa: F401  # registers its environments
 from hebbit.agents import SpikingAgent
 
-assert hebbit.envs.Identity  # registered by the import
 SEEDS = (1, 2, 3)
 RANDOM = {"discrete": 5.0, "multidiscrete": 8.4, "multibinary": 10.0, "box": 6.7}
 """What acting at random earns; 20 is the most there is."""

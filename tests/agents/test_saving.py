@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,8 @@ class Ordered(gym.Env[Any, Any]):
         return self.show(), float(action), False, bool(self.np_random.random() < 0.1), {}
 
 
-gym.register(DRIFTING, Drifting)
-gym.register(ORDERED, Ordered)
+gym.register(DRIFTING, lambda **_: Drifting())
+gym.register(ORDERED, lambda **_: Ordered())
 
 
 def trained(env: Any = CARTPOLE, steps: int = STEPS, **settings: Any) -> SpikingAgent:
@@ -98,7 +99,8 @@ def test_at_every_point_of_an_episode(tmp_path: Path) -> None:
     for brains in (1, 2):
         for steps in range(5):
             agent = trained(spec, steps, brains=brains)
-            go_on_alike(agent, saved(agent, tmp_path), agent.extract(0) if brains == 1 else agent, steps=7)
+            twins = [agent.extract(0)] if brains == 1 else []
+            go_on_alike(agent, saved(agent, tmp_path), saved(agent, tmp_path, env=spec), *twins, steps=7)
 
 
 @pytest.mark.parametrize("brains", [1, 2])
@@ -193,8 +195,8 @@ def test_the_order_of_named_parts_is_kept(tmp_path: Path) -> None:
     agent = trained(ORDERED)
     again = saved(agent, tmp_path)
     seen = {"z": np.array([0.9, -0.9, 0.1]), "a": np.array([-0.3], np.float32)}
-    rows = [one.encoder.encode([seen], slice(None)) for one in (agent, again)]
-    np.testing.assert_array_equal(*rows)
+    first = agent.encoder.encode([seen], slice(None))
+    np.testing.assert_array_equal(again.encoder.encode([seen], slice(None)), first)
 
 
 def test_a_checkpoint_is_plain(tmp_path: Path) -> None:
@@ -289,7 +291,7 @@ def test_forged_settings_give_a_sentence_or_an_agent(top: str, genuine: checkpoi
         attempts = {"missing": changed(genuine.meta, path, drop=True)}
         attempts |= {repr(value): changed(genuine.meta, path, value) for value in BAD}
         for what, meta in attempts.items():
-            found = complaint(lambda meta=meta: forger.use(meta, genuine.arrays))  # type: ignore[misc]  # a lambda's default is untyped
+            found = complaint(partial(forger.use, meta, genuine.arrays))
             if found is not None:
                 complaints[(*path, what)] = found
     assert complaints == {}
@@ -332,7 +334,7 @@ def test_forged_arrays_give_a_sentence_or_an_agent(name: str, genuine: checkpoin
         arrays = {key: value for key, value in genuine.arrays.items() if key != name}
         if other is not None:
             arrays[name] = other
-        found = complaint(lambda arrays=arrays: forger.use(genuine.meta, arrays))  # type: ignore[misc]  # a lambda's default is untyped
+        found = complaint(partial(forger.use, genuine.meta, arrays))
         if found is not None:
             complaints[number] = found
     assert complaints == {}

@@ -19,7 +19,7 @@ SPACES: list[spaces.Space[Any]] = [
     spaces.Discrete(4, start=-3),
     spaces.Discrete(4, dtype=np.int32),
     spaces.MultiDiscrete([3, 2]),
-    spaces.MultiDiscrete([[3, 2], [1, 4]], start=[[0, -1], [5, 0]]),
+    spaces.MultiDiscrete(np.array([[3, 2], [1, 4]]), start=np.array([[0, -1], [5, 0]])),
     spaces.MultiDiscrete([3, 2], dtype=np.int32),
     spaces.MultiBinary(3),
     spaces.MultiBinary([3]),

@@ -4,15 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hebbit.backends import load, numba_kernels
+from hebbit.backends import load, numba_backend, numba_kernels
 from hebbit.backends.spec import CONTRACT_VERSION, Backend
 from hebbit.scripts import conformance
 from hebbit.scripts.conformance import digest, golden, lives, random_case
@@ -53,33 +53,28 @@ def test_golden_digests_are_what_the_command_writes(tmp_path: Path, monkeypatch:
     assert written.read_text() == json.dumps(expected, indent=2) + "\n", ADVICE
 
 
-def life_on(threads: int, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], list[str]]:
-    """Digests of a population's life, and the kernels that it ran on."""
-    used: list[str] = []
+def life_on(threads: int, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], set[str]]:
+    """Digests of a population's life, and the threads that it ran on."""
+    used: set[str] = set()
+    kernel = numba_kernels.step_all
 
-    def noting(name: str) -> Any:
-        kernel = getattr(numba_kernels, name)
-
-        def run(*arguments: Any) -> None:
-            used.append(name)
-            kernel(*arguments)
-
-        return run
+    def noting(*arguments: Any) -> None:
+        used.add(threading.current_thread().name)
+        kernel(*arguments)
 
     with monkeypatch.context() as patch:
-        for name in ("step_all", "step_parallel"):
-            patch.setattr(numba_kernels, name, noting(name))
-        patch.setattr(numba, "get_num_threads", lambda: threads)
-        case = random_case(5, brains=7)
+        patch.setattr(numba_kernels, "step_all", noting)
+        patch.setattr(numba_backend, "THREADS", threads)
+        case = random_case(5, brains=numba_backend.PARALLEL_FROM + 3)
         digests = [digest(seen) for seen in lives(load("numba"), case, 20)]
     return digests, used
 
 
 def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    one, serial = life_on(1, monkeypatch)
-    two, parallel = life_on(2, monkeypatch)
-    assert (set(serial), set(parallel)) == ({"step_all"}, {"step_parallel"})
-    assert one == two
+    one, alone = life_on(1, monkeypatch)
+    several, together = life_on(3, monkeypatch)
+    assert (len(alone), len(together) > 1) == (1, True)
+    assert one == several
 
 
 def test_a_generic_processor_changes_nothing(tmp_path: Path) -> None:

@@ -5,9 +5,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env as gymnasium_check
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
-import hebbit.envs
+import hebbit.envs  # noqa: F401  # registers its environments
 
-assert hebbit.envs.Identity  # registered by the import
 OURS = sorted(name for name in gym.registry if name.startswith("hebbit/"))
 
 

@@ -86,7 +86,7 @@ def test_settings_reach_the_agent_and_the_environment(cli: Cli, monkeypatch: pyt
         "--wrapper", "mine.Halved", 'mine.Halved:{"factor": 0.25}',
     )  # fmt: skip
     assert status == 0
-    agent = SpikingAgent.load("r/Acrobot-v1.zip")
+    agent = SpikingAgent.load("r/Acrobot-v1.zip", trust=True)
     assert agent.config == AgentConfig().replace({"pool_words": 4, "cycles": 4, "gamma": 0.8})
     wanted = ("mine.Halved", 'mine.Halved:{"factor": 0.25}')
     assert agent.spec == EnvSpec("Acrobot-v1", {"render_mode": "rgb_array"}, wanted)
