@@ -137,7 +137,8 @@ def motor_chances(drives: I32, groups: tuple[int, ...], params: I32) -> I32:
         index = (own.max() - own) * int(params[0, Param.TEMPERATURE]) >> 12
         chances[start : start + size] = spec.EXPONENTIAL[np.minimum(index, len(spec.EXPONENTIAL) - 1)]
         start += size
-    return np.maximum(chances, params[0, Param.MOTOR_BASE]).astype(np.int32)
+    floored: I32 = np.maximum(chances, params[0, Param.MOTOR_BASE]).astype(np.int32)
+    return floored
 
 
 def motor_spikes(chances: I32, cycles: int, params: I32, clock: Clock) -> I32:
