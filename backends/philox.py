@@ -40,17 +40,22 @@ def philox4x32(counter: U32, key: tuple[int, int]) -> U32:
     return np.stack([c0, c1, c2, c3], axis=-1).astype(np.uint32)
 
 
-def draw(words: U32, presentation: int, cycle: int, number: int, stream: int, key: tuple[int, int]) -> U32:
-    """The four random words that each of ``words`` gets for one draw: uint32 [len(words), 4].
+def draws(words: U32, presentation: int, cycle: int, numbers: range, stream: int, key: tuple[int, int]) -> U32:
+    """The four random words that each of ``words`` gets for each of some draws: uint32 [len(numbers), len(words), 4].
 
     The counter is (word, presentation, cycle << 16 | number, stream).
     """
-    counter = np.zeros((len(words), 4), np.uint32)
-    counter[:, 0] = words
-    counter[:, 1] = presentation & 0xFFFFFFFF
-    counter[:, 2] = cycle << 16 | number
-    counter[:, 3] = stream
+    counter = np.zeros((len(numbers), len(words), 4), np.uint32)
+    counter[:, :, 0] = words
+    counter[:, :, 1] = presentation & 0xFFFFFFFF
+    counter[:, :, 2] = (cycle << 16 | np.array(numbers, np.uint32))[:, None]
+    counter[:, :, 3] = stream
     return philox4x32(counter, key)
+
+
+def draw(words: U32, presentation: int, cycle: int, number: int, stream: int, key: tuple[int, int]) -> U32:
+    """The four random words that each of ``words`` gets for one draw: uint32 [len(words), 4]."""
+    return draws(words, presentation, cycle, range(number, number + 1), stream, key)[0]
 
 
 def lanes(word: U32) -> NDArray[np.uint8]:
@@ -67,10 +72,11 @@ def random_number(
     Plane ``4 d + i`` is word ``i`` of draw ``d``; the first plane is the least significant bit. A chance of
     m / 2**len(planes) is the comparison ``random_number < m``.
     """
+    first = planes.start // 4
+    random_words = draws(words, presentation, cycle, range(first, (planes.stop + 3) // 4), stream, key)
     total = np.zeros((len(words), LANES), np.int32)
     for bit, plane in enumerate(planes):
-        random_words = draw(words, presentation, cycle, plane // 4, stream, key)
-        total += lanes(random_words[:, plane % 4]).astype(np.int32) << bit
+        total += lanes(random_words[plane // 4 - first, :, plane % 4]).astype(np.int32) << bit
     return total
 
 
