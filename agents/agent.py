@@ -1,34 +1,31 @@
 """The agent: the only stateful class, one brain or a population of them."""
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from hebbit import backends
 from hebbit.agents import saving
 from hebbit.agents.books import Books
-from hebbit.agents.callbacks import BaseCallback, as_callback
+from hebbit.agents.callbacks import as_callback
 from hebbit.agents.config import AgentConfig, configure
+from hebbit.agents.connection import AnyEnv, Made, Spaces, brain_numbers, connect, refuse_shared, spaces_of
 from hebbit.agents.decoder import Decoder
 from hebbit.agents.encoder import LANES, Encoder
-from hebbit.agents.environment import EnvSpec, checked_seed, episode_seed
+from hebbit.agents.environment import EnvSpec, checked_seed, episode_seed, whole
 from hebbit.agents.errors import HebbitError, ObservationError
-from hebbit.agents.evaluation import evaluate
+from hebbit.agents.evaluation import carried, evaluate
 from hebbit.agents.logger import Logger
-from hebbit.agents.streams import ExperienceStream, SingleStream, Tick, VectorStream
+from hebbit.agents.logger import configure as configure_logger
+from hebbit.agents.progress import Progress
+from hebbit.agents.streams import ExperienceStream
 from hebbit.backends.spec import REWARD_LIMIT, Arrays, Flag, empty_arrays
 
-# members of an enum are slow to look up
-CONTINUE, TERMINATED = int(Flag.CONTINUE), int(Flag.TERMINATED)
-AnyEnv = str | EnvSpec | gym.Env[Any, Any] | VectorEnv[Any, Any, Any]
 EVERYONE = slice(None)
 
 
@@ -48,7 +45,7 @@ class SpikingAgent:
         backend: str = "auto",
         brains: int | Sequence[int] = 1,
         verbose: int = 0,
-        spaces: tuple[gym.Space[Any], gym.Space[Any]] | None = None,
+        spaces: Spaces | None = None,
     ) -> None:
         """Make newborn brains.
 
@@ -63,18 +60,16 @@ class SpikingAgent:
             spaces: of observations and actions, where there is no environment yet.
         """
         self.seed = checked_seed(seed)
-        self.spec = EnvSpec(env) if isinstance(env, str) else env if isinstance(env, EnvSpec) else None
-        self._env = None if isinstance(env, str | EnvSpec) else env
-        numbers = range(brains) if isinstance(brains, int) else brains
-        if isinstance(self._env, VectorEnv) and brains == 1:
-            numbers = range(self._env.num_envs)
-        self.brains = np.array(numbers, np.uint32)
-        if len(self.brains) < 1:
-            raise HebbitError(f"an agent needs at least one brain, got {len(self.brains)}")
+        self.brains = brain_numbers(brains, env)
+        self.spec: EnvSpec | None = None
+        self._env: Made | None = None
         self._stream: ExperienceStream | None = None
         if env is not None:
-            self._connect()
-        self.observation_space, self.action_space = spaces or self._spaces()
+            self.spec, self._env, self._stream = connect(env, len(self.brains), spaces)
+            spaces = spaces_of(self._env)
+        if spaces is None:
+            raise HebbitError("env must be an id, an EnvSpec, an Env or a VectorEnv, got None, and no spaces instead")
+        self.observation_space, self.action_space = spaces
         self.config = self._configure(config)
         self.encoder = Encoder(self.observation_space, self.config, len(self.brains))
         self.decoder = Decoder(self.action_space, self.config)
@@ -90,34 +85,10 @@ class SpikingAgent:
         self.total_steps = 0
         """Steps of each brain over all calls of learn."""
         self.verbose = verbose
-        self.logger = Logger()
+        self.logger = configure_logger(None, ("stdout",) if verbose else ())
         self._predictions = 0
         self._reward_scale = 2.0**self.config.reward_bits
-        self._resumable: Mapping[str, NDArray[Any]] = {}
-        """Running episodes of a checkpoint, until the next learn takes them up."""
         self._begin_life()
-
-    def _connect(self) -> None:
-        env = self._env
-        if env is None and self.spec is not None:
-            alone = len(self.brains) == 1
-            env = self._env = self.spec.make() if alone else self.spec.make_vector(len(self.brains))
-        if isinstance(env, VectorEnv):
-            if env.num_envs != len(self.brains):
-                raise HebbitError(f"{len(self.brains)} brains need as many environments, got {env.num_envs}")
-            self._stream = VectorStream(env)
-        elif isinstance(env, gym.Env):
-            if len(self.brains) != 1:
-                raise HebbitError(f"{len(self.brains)} brains need a VectorEnv or an environment id, got one Env")
-            self._stream = SingleStream(env)
-        else:
-            raise HebbitError(f"env must be an id, an Env or a VectorEnv, got {type(env).__name__}")
-
-    def _spaces(self) -> tuple[gym.Space[Any], gym.Space[Any]]:
-        if isinstance(self._env, VectorEnv):
-            return self._env.single_observation_space, self._env.single_action_space
-        assert self._env is not None
-        return self._env.observation_space, self._env.action_space
 
     def _configure(self, config: AgentConfig | Mapping[str, Any] | str | None) -> AgentConfig:
         if isinstance(config, AgentConfig):
@@ -134,24 +105,14 @@ class SpikingAgent:
         spec = getattr(self._env, "spec", None)
         return None if spec is None else str(spec.id)
 
-    def get_env(self) -> gym.Env[Any, Any] | VectorEnv[Any, Any, Any] | None:
+    def get_env(self) -> Made | None:
         """The environment that it learns in."""
         return self._env
 
     def set_env(self, env: AnyEnv) -> None:
         """Learn in another environment with the same spaces, from a new episode on."""
-        other = object.__new__(SpikingAgent)
-        other.brains, other._env, other._stream = self.brains, None, None
-        other.spec = EnvSpec(env) if isinstance(env, str) else env if isinstance(env, EnvSpec) else None
-        if other.spec is None:
-            other._env = env  # type: ignore[assignment]  # _connect refuses what it is not
-        other._connect()
-        if other._spaces() != (self.observation_space, self.action_space):
-            raise HebbitError(
-                f"the environment must have the agent's spaces {self.observation_space} and {self.action_space}, "
-                f"got {other._spaces()[0]} and {other._spaces()[1]}; make a new agent for it"
-            )
-        self.spec, self._env, self._stream = other.spec, other._env, other._stream
+        spaces = self.observation_space, self.action_space
+        self.spec, self._env, self._stream = connect(env, len(self.brains), spaces)
         self._begin_life()
 
     def set_random_seed(self, seed: int | None) -> None:
@@ -162,6 +123,22 @@ class SpikingAgent:
         self.state = self.backend.create(self.brain_config, self.state.params, self.seed, self.arrays())
         self._begin_life()
 
+    def set_logger(self, logger: Logger) -> None:
+        """Log to another place."""
+        self.logger = logger
+
+    def get_parameters(self) -> Arrays:
+        """All that learning changes: the brains' canonical arrays and the encoder's ranges, copied."""
+        return saving.learned(self)
+
+    def set_parameters(self, parameters: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what :meth:`get_parameters` gave, of the same brains; the next learn begins new episodes."""
+        if not np.array_equal(parameters.get("brain", ()), self.brains):
+            raise HebbitError(
+                f"parameters must be those of brains {self.brains.tolist()}, the wiring is each brain's own"
+            )
+        saving.restore(self, parameters)
+
     def close(self) -> None:
         """Close the environment and the log."""
         if self._env is not None:
@@ -171,6 +148,8 @@ class SpikingAgent:
     def _begin_life(self) -> None:
         """Forget the running episodes; the next learn begins new ones."""
         self._units: NDArray[np.int32] | None = None
+        self._resumable: Mapping[str, NDArray[Any]] = {}
+        """Running episodes of a checkpoint, until the next learn takes them up."""
         self._intensities = np.zeros((len(self.brains), self.encoder.words, LANES), np.uint8)
         self.books = Books(self.arrays()["episode"].tolist())
 
@@ -209,25 +188,29 @@ class SpikingAgent:
         flags[rows] = Flag.START
         fresh = self.backend.step(self.state, self._intensities, np.zeros(len(self.brains), np.int32), flags)
         units[rows] = fresh[rows]
-        for brain in restarts:
-            self.books.begun[brain] += 1
 
-    def _step(self) -> Tick:
-        """One step of every brain: act, learn from what comes, choose the next action."""
-        assert self._stream is not None and self._units is not None
-        self.books.acted(self._units)
-        tick = self._stream.step([self.decoder.decode(u) for u in self._units], self._seeder)
-        self._units = self._show(tick.observations, tick.rewards, tick.flags)
+    def _step(self) -> list[dict[str, Any]]:
+        """One step of every brain: act, learn from what comes, choose the next action; the episodes that ended."""
+        stream, executed, books = self._stream, self._units, self.books
+        assert stream is not None and executed is not None
+        tick = stream.step([self.decoder.decode(u) for u in executed], self._seeder)
+        # brains and books change together: after an interruption in between, new episodes begin
+        self._units = None
+        units = self._show(tick.observations, tick.rewards, tick.flags)
         if tick.restarts:
-            self._restart(tick.restarts, self._units)
-        return tick
+            self._restart(tick.restarts, units)
+        if stream.exact:
+            books.acted(executed)
+        ended = books.met(tick)
+        self._units = units
+        return ended
 
     def learn(
         self,
         total_timesteps: int,
         callback: Any = None,
         *,
-        log_interval: int = 10_000,
+        log_interval: int | None = 10_000,
         progress_bar: bool = False,
         reset_num_timesteps: bool = True,
     ) -> "SpikingAgent":
@@ -236,22 +219,29 @@ class SpikingAgent:
         Args:
             total_timesteps: steps of each brain, in addition to those already made.
             callback: a function of (locals, globals), a BaseCallback or a list of them; returning False stops.
-            log_interval: steps between two lines of the log.
+            log_interval: steps between two lines of the log; None or 0 for none.
             progress_bar: show return, steps a second and time left.
             reset_num_timesteps: count from 0 and begin new episodes; otherwise go on where it stopped.
         """
-        if total_timesteps < 0:
-            raise HebbitError(f"total_timesteps must be 0 or more, got {total_timesteps}")
+        steps, interval = whole(total_timesteps, "total_timesteps"), whole(log_interval or 0, "log_interval")
         self._prepare(reset_num_timesteps)
         hook = None if callback is None else as_callback(callback)
         if hook is not None:
             hook.init_callback(self)
-            hook.on_training_start({"self": self, "total_timesteps": total_timesteps})
-        bar = tqdm(total=total_timesteps, disable=not progress_bar, unit="step", leave=False)
+            hook.on_training_start({"self": self, "total_timesteps": steps})
+        progress = Progress(self, steps, interval, progress_bar)
         try:
-            self._loop(total_timesteps, hook, log_interval, bar)
+            for _ in range(steps):
+                ended = self._step()
+                self.num_timesteps += 1
+                self.total_steps += 1
+                if hook is not None:
+                    going = all([hook.on_episode_end(episode) for episode in ended])
+                    if not (hook.on_step() and going):
+                        break
+                progress.step()
         finally:
-            bar.close()
+            progress.close()
         if hook is not None:
             hook.on_training_end()
         return self
@@ -261,57 +251,16 @@ class SpikingAgent:
         if self._stream is None:
             if self.spec is None:
                 raise HebbitError("this agent has no environment; give it one with set_env")
-            self._connect()
+            spaces = self.observation_space, self.action_space
+            _, self._env, self._stream = connect(self.spec, len(self.brains), spaces)
         if fresh:
             self.num_timesteps = 0
-            self._begin_life()
-        elif self._units is None and self._resumable:
+        if self._resumable and not fresh:
             saving.resume(self, self._resumable)
-        self._resumable = {}
-        if self._units is None:
+            self._resumable = {}
+        elif fresh or self._units is None:
+            self._begin_life()
             self._start()
-
-    def _loop(self, steps: int, hook: BaseCallback | None, log_interval: int, bar: "tqdm[Any]") -> None:
-        started, first = time.perf_counter(), self.num_timesteps
-        for step in range(1, steps + 1):
-            tick = self._step()
-            self.num_timesteps += 1
-            self.total_steps += 1
-            going = self._book(tick, hook)
-            if hook is not None and not (hook.on_step() and going):
-                break
-            if step % log_interval == 0:
-                rate = (self.num_timesteps - first) / max(time.perf_counter() - started, 1e-9)
-                self._log(rate, time.perf_counter() - started)
-            if step % 1000 == 0 and not bar.disable:
-                bar.update(1000)
-                bar.set_postfix_str(f"return {self.books.mean_return():.1f}")
-
-    def _book(self, tick: Tick, hook: BaseCallback | None) -> bool:
-        """Keep the books; False if a callback wants to stop."""
-        going, books = True, self.books
-        for b, (reward, flag) in enumerate(zip(tick.rewards, tick.flags.tolist(), strict=True)):
-            if flag == CONTINUE:
-                books.returns[b] += reward
-                books.lengths[b] += 1
-            elif flag >= TERMINATED:
-                total, length = books.ended(b, float(reward))
-                # the next episode may have begun
-                number = books.begun[b] - (2 if b in tick.restarts else 1)
-                if hook is not None:
-                    going = hook.on_episode_end({"r": total, "l": length, "brain": b, "episode": number}) and going
-            else:
-                books.begun[b] += 1
-        return going
-
-    def _log(self, rate: float, elapsed: float) -> None:
-        if any(self.books.recent):
-            self.logger.record("rollout/ep_rew_mean", self.books.mean_return())
-            self.logger.record("rollout/ep_len_mean", self.books.mean_length())
-        self.logger.record("time/fps", int(rate * len(self.brains)))
-        self.logger.record("time/time_elapsed", elapsed)
-        self.logger.record("time/total_timesteps", self.num_timesteps)
-        self.logger.dump(self.num_timesteps)
 
     def predict(
         self,
@@ -331,11 +280,7 @@ class SpikingAgent:
         batch = self.encoder.as_batch(observation)
         observations = [observation] if batch is None else batch
         n, words = len(observations), self.brain_config.pool_words
-        excitement = np.zeros((n, words, LANES), np.uint8) if state is None else state[0].copy()
-        if excitement.shape != (n, words, LANES):
-            raise ObservationError(f"state must be of {n} observations, got {excitement.shape[0]}; pass None to begin")
-        if episode_start is not None:
-            excitement[np.asarray(episode_start, np.bool_)] = 0
+        excitement = carried(state, episode_start, (n, words, LANES))
         rows = np.full(n, self.active, np.intp)
         numbers = (np.arange(n) + self._predictions).astype(np.uint32)
         self._predictions += 0 if deterministic else n
@@ -349,21 +294,18 @@ class SpikingAgent:
         return actions[0] if batch is None else np.stack(actions), (answer.excitement,)
 
     def evaluate(
-        self, env: gym.Env[Any, Any] | None = None, episodes: int = 100, deterministic: bool = True
+        self, env: gym.Env[Any, Any] | EnvSpec | str | None = None, episodes: int = 100, deterministic: bool = True
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Returns and lengths of some episodes that no training has seen, in an environment of its own."""
-        own = env
+        own = self.spec if env is None else env
         if own is None:
-            if self.spec is None:
-                raise HebbitError("evaluate needs an environment here: pass one, or make the agent from an id")
-            own = self.spec.make()
+            raise HebbitError("evaluate needs an environment here: pass one, or make the agent from an id")
+        refuse_shared(own, self._env)
         before, self._predictions = self._predictions, 0
         try:
             return evaluate(self, own, episodes, deterministic, self.seed, int(self.brains[self.active]))
         finally:
             self._predictions = before
-            if env is None:
-                own.close()
 
     def arrays(self) -> Arrays:
         """Canonical arrays of all brains, copied."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hebbit.agents.connection import refuse_shared
 from hebbit.agents.logger import EvaluationLog, Logger
 
 Locals = dict[str, Any]
@@ -257,6 +258,8 @@ class EvalCallback(EventCallback):
         self._keep_rows = int(state["rows"])
 
     def _init_callback(self) -> None:
+        training = getattr(self._model, "get_env", None)
+        refuse_shared(self.eval_env, training and training())
         # Once: learn() may be called again on the same callback and goes on with the log.
         if self.log_path is not None and self.evaluations is None:
             self.evaluations = EvaluationLog(self.log_path, self._keep_rows)

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from hebbit.agents.errors import CheckpointError
+from hebbit.agents.errors import CheckpointError, brief
 from hebbit.agents.files import from_npy, little_endian, replacing, write_zip
 from hebbit.backends.spec import CONTRACT_VERSION
 
@@ -247,7 +247,7 @@ def canonical_json(value: Any, what: str = "the settings") -> str:
     try:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{what} must be plain JSON without NaN and infinity: {error}") from error
+        raise CheckpointError(f"{what} must be plain JSON without NaN and infinity: {brief(error)}") from error
 
 
 def digest(settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from hebbit.agents.errors import HebbitError
+from hebbit.agents.errors import HebbitError, brief
 from hebbit.backends import spec
 from hebbit.backends.spec import BrainConfig, Param
 
@@ -97,13 +97,14 @@ class AgentConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that no brain can hold."""
-        for name, (least, most) in _RANGES.items():
+        for name, kind in _HINTS.items():
             value = getattr(self, name)
-            if not (isinstance(value, int | float) and math.isfinite(value) and least <= value <= most):
-                raise HebbitError(f"{name} must lie in {least}..{most}, got {value!r}")
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise HebbitError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+            problem = _problem(name, kind, value)
+            if problem:
+                raise HebbitError(f"{name} must {problem}, got {brief(value, text=repr)}")
+            if kind is float:
+                # equal settings have equal digests
+                object.__setattr__(self, name, float(value))
         if self.slots_min > self.slots_max:
             raise HebbitError(f"slots_min must be at most slots_max, got {self.slots_min} and {self.slots_max}")
 
@@ -156,9 +157,7 @@ class AgentConfig:
         return dataclasses.replace(self, **{name: convert(name, value) for name, value in changes.items()})
 
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    name: get_args(hint) for name, hint in get_type_hints(AgentConfig).items() if get_args(hint)
-}
+_HINTS: dict[str, Any] = get_type_hints(AgentConfig)
 _RANGES: dict[str, tuple[float, float]] = {
     "pool_words": (0, 32768), "cycles": (1, 15), "slots_min": (1, 8), "slots_max": (1, 8), "gain": (0, 15),
     "threshold": (1, 31), "threshold_slope": (0, 4), "noise_bits": (0, 4), "excitement_decay": (0, 1),
@@ -170,6 +169,19 @@ _RANGES: dict[str, tuple[float, float]] = {
 }  # fmt: skip
 
 
+def _problem(name: str, kind: Any, value: Any) -> str | None:
+    """What a value of a field must be and is not."""
+    if choices := get_args(kind):
+        return None if value in choices else f"be one of {', '.join(choices)}"
+    if kind is bool:
+        return None if isinstance(value, bool) else "be true or false"
+    if kind is int and type(value) is not int:
+        return "be a whole number"
+    least, most = _RANGES[name]
+    fits = isinstance(value, int | float) and math.isfinite(value) and least <= value <= most
+    return None if fits else f"lie in {least}..{most}"
+
+
 def decay_by_chance(keep: float) -> tuple[int, int]:
     """Shift and chance of 256 such that losing the share 2**-shift by that chance keeps ``keep`` on average."""
     lost = 1 - keep
@@ -179,21 +191,20 @@ def decay_by_chance(keep: float) -> tuple[int, int]:
 
 def convert(name: str, value: Any) -> Any:
     """A value, perhaps text from a command line, as the type of that field."""
-    hints = get_type_hints(AgentConfig)
-    if name not in hints:
-        close = difflib.get_close_matches(name, hints, 1)
-        hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(hints)}"
-        raise HebbitError(f"unknown hyperparameter {name!r}{hint}")
-    kind = hints[name]
+    if name not in _HINTS:
+        close = difflib.get_close_matches(str(name), _HINTS, 1)
+        hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(_HINTS)}"
+        raise HebbitError(f"unknown hyperparameter {brief(name, text=repr)}{hint}")
+    kind = _HINTS[name]
     try:
         if kind is bool:
             return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
         if kind is int:
             return int(str(value).replace("_", ""))
         return float(value) if kind is float else str(value)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         expected = "true or false" if kind is bool else "a whole number" if kind is int else "a number"
-        raise HebbitError(f"{name} must be {expected}, got {value!r}") from error
+        raise HebbitError(f"{name} must be {expected}, got {brief(value, text=repr)}") from error
 
 
 def presets() -> dict[str, dict[str, Any]]:
@@ -206,6 +217,10 @@ def configure(env_id: str | None, preset: str | None = None, changes: Mapping[st
 
     ``preset="default"`` takes the bare defaults.
     """
+    if not isinstance(changes, Mapping | None):
+        raise HebbitError(
+            f"config must be an AgentConfig, settings by name, or a preset's name, got {type(changes).__name__}"
+        )
     known = presets()
     settings: Mapping[str, Any]
     if preset is None:
@@ -225,8 +240,8 @@ def _preset_file(path: Path, known: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         text = path.read_text()
         settings = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, ValueError) as error:
-        raise HebbitError(f"preset {path} must be TOML or JSON with one value per line: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise HebbitError(f"preset {path} must be TOML or JSON with one value per line: {brief(error)}") from error
     if not isinstance(settings, dict):
         raise HebbitError(f"preset {path} must hold settings by name, got {type(settings).__name__}")
     return settings

@@ -1,5 +1,6 @@
 """From motor units to actions."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,10 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from hebbit.agents.config import AgentConfig
-from hebbit.agents.errors import SpaceError
+from hebbit.agents.errors import SpaceError, brief
+
+MAX_UNITS = 4096
+"""Motor units that a brain may have."""
 
 
 class Decoder:
@@ -25,11 +29,16 @@ class Decoder:
         """
         self.space, self.config = space, config
         self.groups = self._groups()
-        self._start = int(space.start) if isinstance(space, spaces.Discrete) else 0
+        self._start, self._number = 0, np.int64
+        if isinstance(space, spaces.Discrete):
+            self._start, self._number = int(space.start), np.dtype(space.dtype).type
         self.preferred = self._preferred() if isinstance(space, spaces.Box) else np.zeros((0, 0))
 
     def _groups(self) -> tuple[int, ...]:
         space = self.space
+        # without this, a checkpoint could ask for any amount of memory
+        if math.prod(space.shape or ()) > MAX_UNITS:
+            raise SpaceError(f"actions must have at most {MAX_UNITS} values, got {brief(space)}; wrap the environment")
         if isinstance(space, spaces.Discrete):
             return (int(space.n),)
         if isinstance(space, spaces.MultiDiscrete):
@@ -38,10 +47,11 @@ class Decoder:
             return (2,) * int(np.prod(space.shape))
         if isinstance(space, spaces.Box):
             if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()) or 0 in space.shape:
-                raise SpaceError(f"a Box of actions must have finite bounds, got {space}; wrap the environment")
+                raise SpaceError(f"a Box of actions must have finite bounds, got {brief(space)}; wrap the environment")
             return (self.config.box_bins,) * int(np.prod(space.shape))
         raise SpaceError(
-            f"actions must be Discrete, MultiDiscrete, MultiBinary or a bounded Box, got {space}; wrap the environment"
+            f"actions must be Discrete, MultiDiscrete, MultiBinary or a bounded Box, got {brief(space)}; wrap the "
+            "environment"
         )
 
     def _preferred(self) -> NDArray[np.float64]:
@@ -57,7 +67,7 @@ class Decoder:
         """The action of the drawn units [G], a fresh object that belongs to the space."""
         space = self.space
         if isinstance(space, spaces.Discrete):
-            return np.int64(int(units[0]) + self._start)
+            return self._number(int(units[0]) + self._start)
         if isinstance(space, spaces.MultiDiscrete):
             return (units.reshape(space.nvec.shape) + space.start).astype(space.dtype)
         if isinstance(space, spaces.MultiBinary):
@@ -78,4 +88,6 @@ class Decoder:
         if np.issubdtype(space.dtype, np.integer):
             values = np.rint(values)
         action = values.reshape(space.shape).astype(space.dtype)
-        return np.minimum(np.maximum(action, space.low), space.high)
+        # into the array: an action of shape () would become a number
+        np.maximum(action, space.low, out=action)
+        return np.minimum(action, space.high, out=action)

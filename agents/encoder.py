@@ -8,6 +8,7 @@ leaf of the observation space becomes whole sensory words of 32 neurons:
   neurons, one each (``direct``).
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from hebbit.agents.config import AgentConfig
-from hebbit.agents.errors import ObservationError, SpaceError
-from hebbit.agents.spaces import row
+from hebbit.agents.errors import ObservationError, SpaceError, brief
+from hebbit.agents.spaces import row, text_key
 
 LANES = 32
 LEVELS = 256
@@ -27,6 +28,9 @@ MAX_TUNED = 64
 """A Box with more values than this is mapped straight onto neurons."""
 FAR = 1e6
 """Bounds beyond this are taken for none."""
+
+NO_VALUES = (KeyError, IndexError, TypeError, ValueError, OverflowError)
+"""What comes of looking for numbers in something else."""
 
 F64 = NDArray[np.float64]
 Rows = slice | NDArray[np.intp]
@@ -61,29 +65,31 @@ def leaves(space: spaces.Space[Any], path: tuple[str | int, ...] = ()) -> Iterat
     """
     if isinstance(space, spaces.Dict):
         for key, part in space.spaces.items():
-            yield from leaves(part, (*path, key))
+            yield from leaves(part, (*path, text_key(key)))
     elif isinstance(space, spaces.Tuple):
         for index, part in enumerate(space.spaces):
             yield from leaves(part, (*path, index))
     elif isinstance(space, spaces.Discrete):
         yield Leaf(path, space, "onehot", int(space.n))
     elif isinstance(space, spaces.MultiDiscrete):
-        yield Leaf(path, space, "onehot", int(np.sum(space.nvec)))
+        yield Leaf(path, space, "onehot", sum(space.nvec.ravel().tolist()))
     elif isinstance(space, spaces.MultiBinary):
-        yield Leaf(path, space, "direct", int(np.prod(space.shape)))
+        yield Leaf(path, space, "direct", math.prod(space.shape))
     elif isinstance(space, spaces.Box):
         yield _box_leaf(space, path)
     else:
         raise SpaceError(
             "observations must be Box, Discrete, MultiDiscrete, MultiBinary or Dict and Tuple of these, got "
-            f"{space}; wrap the environment"
+            f"{brief(space)}; wrap the environment"
         )
 
 
 def _box_leaf(space: spaces.Box, path: tuple[str | int, ...]) -> Leaf:
     size = int(np.prod(space.shape))
     if size == 0:
-        raise SpaceError(f"observations must hold at least one value, got an empty {space}; wrap the environment")
+        raise SpaceError(
+            f"observations must hold at least one value, got an empty {brief(space)}; wrap the environment"
+        )
     bounded = _finite(space).all()
     binary = bounded and np.issubdtype(space.dtype, np.integer) and bool(np.all(space.high - space.low == 1))
     boolean = space.dtype == np.bool_
@@ -161,16 +167,24 @@ class Encoder:
 
     def as_batch(self, observation: Any) -> list[Any] | None:
         """Observations of a batch, or None if it is a single one."""
-        leaf = self.leaves[0]
-        try:
-            shape = np.shape(part(observation, leaf.path))
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise ObservationError(f"observations must belong to {self.space}, got something else: {error}") from error
-        if shape == leaf.space.shape:
-            return None
-        if shape[1:] != leaf.space.shape:
-            raise ObservationError(f"observations must have shape {leaf.space.shape}, got {shape}")
-        return [row(observation, i) for i in range(shape[0])]
+        number: int | None = None
+        for leaf in self.leaves:
+            try:
+                shape = np.shape(part(observation, leaf.path))
+            except NO_VALUES as error:
+                raise self._foreign(error) from error
+            if number is None and shape == leaf.space.shape:
+                return None
+            if not shape or shape[1:] != leaf.space.shape:
+                raise ObservationError(f"observations{_at(leaf)} must have shape {leaf.space.shape}, got {shape}")
+            number = shape[0] if number is None else number
+            if shape[0] != number:
+                raise ObservationError(f"observations{_at(leaf)} must be {number} like the others, got {shape[0]}")
+        return [row(observation, i) for i in range(number or 0)]
+
+    def _foreign(self, error: BaseException) -> ObservationError:
+        what = f"observations must belong to {brief(self.space)}, got something else: {brief(error)}"
+        return ObservationError(what)
 
     def values(self, observations: Sequence[Any]) -> F64:
         """Values of the tuned dimensions of some observations: float64 [n, tuned].
@@ -185,10 +199,7 @@ class Encoder:
             values = np.concatenate(own, axis=1) if own else np.zeros((len(observations), 0))
         # 0 * x is 0 unless x is infinite or not a number: the cheapest test there is
         if (values @ self._zeros).any():
-            row, column = np.argwhere(~np.isfinite(values))[0]
-            raise ObservationError(
-                f"observations must be finite, got {values[row, column]} in dimension {column}; mend the environment"
-            )
+            raise _not_finite(values)
         return values
 
     def _stack(self, observations: Sequence[Any], leaf: Leaf) -> F64:
@@ -196,11 +207,12 @@ class Encoder:
         try:
             parts = observations if not leaf.path else [part(o, leaf.path) for o in observations]
             values = np.asarray(parts, np.float64)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise ObservationError(f"observations must belong to {self.space}, got something else: {error}") from error
+        except NO_VALUES as error:
+            raise self._foreign(error) from error
         if values.shape[1:] != leaf.space.shape:
-            where = f" at {'.'.join(map(str, leaf.path))}" if leaf.path else ""
-            raise ObservationError(f"observations{where} must have shape {leaf.space.shape}, got {values.shape[1:]}")
+            raise ObservationError(
+                f"observations{_at(leaf)} must have shape {leaf.space.shape}, got {values.shape[1:]}"
+            )
         return values.reshape(len(values), -1)
 
     def observe(self, rows: Rows, values: F64) -> None:
@@ -240,7 +252,10 @@ class Encoder:
 
     def _one(self, observation: Any) -> NDArray[np.uint8]:
         """Intensities [1, words, 32] of one observation of one brain: for a few values plain floats are quicker."""
-        values = np.asarray(observation, np.float64)
+        try:
+            values = np.asarray(observation, np.float64)
+        except NO_VALUES as error:
+            raise self._foreign(error) from error
         if values.shape != self.leaves[0].space.shape:
             raise ObservationError(f"observations must have shape {self.leaves[0].space.shape}, got {values.shape}")
         if self._frozen is None:
@@ -248,7 +263,7 @@ class Encoder:
         positions, top = [], LEVELS - 1
         for value, (low, scale) in zip(values.ravel().tolist(), self._frozen, strict=True):
             if value - value != 0.0:
-                raise ObservationError(f"observations must be finite, got {value}; mend the environment")
+                raise _not_finite(values.reshape(1, -1))
             position = (value - low) * scale
             positions.append(0 if position < 0.0 else int(position) if position < top else top)
         return self.table[positions][None]
@@ -285,7 +300,7 @@ class Encoder:
     def _direct(self, values: F64, leaf: Leaf) -> NDArray[np.uint8]:
         """Intensities of the neurons of one leaf: uint8 [n, size]."""
         if not np.isfinite(values).all():
-            raise ObservationError("observations must be finite, got a value that is not; mend the environment")
+            raise _not_finite(values, _at(leaf))
         if leaf.kind == "onehot":
             return _onehot(values, leaf)
         if isinstance(leaf.space, spaces.MultiBinary):
@@ -294,6 +309,18 @@ class Encoder:
         low, high = leaf.space.low.astype(np.float64).ravel(), leaf.space.high.astype(np.float64).ravel()
         width = np.where(high > low, high - low, 1.0)
         return np.clip(np.floor(16 * (values - low) / width), 0, 15).astype(np.uint8)
+
+
+def _at(leaf: Leaf) -> str:
+    return f" at {'.'.join(map(str, leaf.path))}" if leaf.path else ""
+
+
+def _not_finite(values: F64, where: str = "") -> ObservationError:
+    observation, column = np.argwhere(~np.isfinite(values))[0]
+    value = values[observation, column]
+    return ObservationError(
+        f"observations{where} must be finite, got {value} in dimension {column}; mend the environment"
+    )
 
 
 def _onehot(values: F64, leaf: Leaf) -> NDArray[np.uint8]:
@@ -305,7 +332,7 @@ def _onehot(values: F64, leaf: Leaf) -> NDArray[np.uint8]:
         sizes, first = leaf.space.nvec.ravel(), leaf.space.start.ravel()
     index = values - first
     if not bool(np.all((index >= 0) & (index < sizes) & (index == np.floor(index)))):
-        raise ObservationError(f"observations must belong to {leaf.space}, got {values.tolist()}")
+        raise ObservationError(f"observations must belong to {brief(leaf.space)}, got {brief(values.tolist())}")
     intensities = np.zeros((len(values), leaf.size), np.uint8)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp)
     np.put_along_axis(intensities, starts + index.astype(np.intp), 15, axis=1)

@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from hebbit.agents.errors import HebbitError
+from hebbit.agents.errors import HebbitError, brief
 from hebbit.backends.philox import draw
 from hebbit.backends.spec import Stream
 
@@ -29,11 +29,11 @@ class EnvSpec:
         Raises:
             HebbitError: it cannot be made.
         """
-        kwargs = dict(self.kwargs) if render_mode is None else {**self.kwargs, "render_mode": render_mode}
         try:
+            kwargs = dict(self.kwargs) if render_mode is None else {**self.kwargs, "render_mode": render_mode}
             env: gym.Env[Any, Any] = gym.make(self.id, **kwargs)
-        except (gym.error.Error, ImportError, TypeError, ValueError, AttributeError) as error:
-            raise HebbitError(f"environment {self.id!r} cannot be made: {_one_line(error)}") from error
+        except Exception as error:  # whatever an environment raises, the user named it and its arguments
+            raise HebbitError(f"environment {brief(self.id, text=repr)} cannot be made: {_reason(error)}") from error
         for wrapper in self.wrappers:
             env = _wrap(env, wrapper)
         return env
@@ -48,9 +48,10 @@ class EnvSpec:
         return {"id": self.id, "kwargs": self.kwargs, "wrappers": list(self.wrappers)}
 
 
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text or type(error).__name__
+def _reason(error: BaseException) -> str:
+    """A KeyError says nothing but the key."""
+    name = type(error).__name__
+    return f"{name} {error}" if isinstance(error, KeyError) else brief(error, 300) or name
 
 
 def _wrap(env: gym.Env[Any, Any], wrapper: str) -> gym.Env[Any, Any]:
@@ -64,8 +65,8 @@ def _wrap(env: gym.Env[Any, Any], wrapper: str) -> gym.Env[Any, Any]:
         wrapped = kind(env, **kwargs)
     except Exception as error:  # whatever a wrapper raises, the user named it
         raise HebbitError(
-            f"wrapper {wrapper!r} cannot be applied: {_one_line(error)}; expected package.module.Class or "
-            'package.module.Class:{"argument": value}'
+            f"wrapper {brief(wrapper, text=repr)} cannot be applied: {_reason(error)}; expected package.module.Class "
+            'or package.module.Class:{"argument": value}'
         ) from error
     return wrapped
 
@@ -83,5 +84,18 @@ def checked_seed(seed: int) -> int:
         HebbitError: it is none.
     """
     if not (isinstance(seed, int | np.integer) and 0 <= seed < 2**32):
-        raise HebbitError(f"seed must be a whole number of 0..2**32 - 1, got {seed!r}")
+        raise HebbitError(f"seed must be a whole number of 0..2**32 - 1, got {brief(seed, text=repr)}")
     return int(seed)
+
+
+def whole(value: Any, name: str) -> int:
+    """A whole number of at least 0; 1e5 is one.
+
+    Raises:
+        HebbitError: it is none.
+    """
+    if not isinstance(value, int | float | np.integer | np.floating) or value != value // 1:
+        raise HebbitError(f"{name} must be a whole number, got {brief(value, text=repr)}")
+    if value < 0:
+        raise HebbitError(f"{name} must be 0 or more, got {value}")
+    return int(value)

@@ -3,6 +3,8 @@
 Commands print the sentence without a traceback and exit with status 2.
 """
 
+from collections.abc import Callable
+
 
 class HebbitError(Exception):
     """Anything a user can mend."""
@@ -22,3 +24,12 @@ class ObservationError(HebbitError, ValueError):
 
 class RunError(HebbitError):
     """A run directory, or a log within it, that cannot be used."""
+
+
+def brief(thing: object, most: int = 100, text: Callable[[object], str] = str) -> str:
+    """What goes into a sentence: on one line, and no longer than this."""
+    try:
+        line = " ".join(text(thing).split())
+    except RecursionError:
+        line = f"a deeply nested {type(thing).__name__}"
+    return line if len(line) <= most else line[: most - 3] + "..."

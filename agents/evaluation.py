@@ -7,7 +7,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from hebbit.agents.environment import episode_seed
+from hebbit.agents.environment import EnvSpec, episode_seed, whole
+from hebbit.agents.errors import HebbitError, ObservationError
 
 
 class Policy(Protocol):
@@ -21,7 +22,7 @@ class Policy(Protocol):
 
 def evaluate(
     policy: Policy,
-    env: gym.Env[Any, Any],
+    env: gym.Env[Any, Any] | EnvSpec | str,
     episodes: int,
     deterministic: bool = True,
     seed: int = 0,
@@ -32,25 +33,64 @@ def evaluate(
 
     Args:
         policy: an agent of ours or of SB3.
-        env: one environment.
+        env: one environment, or what makes one.
         episodes: how many.
         deterministic: the strongest unit instead of a spike drawn at random.
         seed: episode e is reset with a Philox word of (seed, brain, e) in the evaluation stream.
         brain: see seed.
         on_step: called after every step (to render, or to count).
     """
+    episodes = whole(episodes, "episodes")
+    spec = EnvSpec(env) if isinstance(env, str) else env
+    own = spec.make() if isinstance(spec, EnvSpec) else spec
+    if not isinstance(own, gym.Env):
+        raise HebbitError(f"env must be one Env, an id or an EnvSpec to evaluate in, got {type(env).__name__}")
     returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
-    for episode in range(episodes):
-        observation, _ = env.reset(seed=episode_seed(seed, brain, episode, evaluation=True))
-        state: Any = None
-        done = False
-        while not done:
-            start = np.array([state is None])
-            action, state = policy.predict(observation, state, start, deterministic)
-            observation, reward, terminated, truncated, _ = env.step(action)
-            done = bool(terminated or truncated)
-            returns[episode] += float(reward)
-            lengths[episode] += 1
-            if on_step is not None:
-                on_step()
+    try:
+        for episode in range(episodes):
+            first = episode_seed(seed, brain, episode, evaluation=True)
+            returns[episode], lengths[episode] = _play(policy, own, first, deterministic, on_step)
+    finally:
+        if own is not env:
+            own.close()
     return returns, lengths
+
+
+def _play(
+    policy: Policy, env: gym.Env[Any, Any], seed: int, deterministic: bool, on_step: Callable[[], None] | None
+) -> tuple[float, int]:
+    """Return and length of one episode."""
+    observation, _ = env.reset(seed=seed)
+    state: Any = None
+    total, length, done = 0.0, 0, False
+    while not done:
+        action, state = policy.predict(observation, state, np.array([length == 0]), deterministic)
+        observation, reward, terminated, truncated, _ = env.step(action)
+        done = bool(terminated or truncated)
+        total += float(reward)
+        length += 1
+        if on_step is not None:
+            on_step()
+    return total, length
+
+
+def carried(state: Any, episode_start: Any, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Excitement [n, words, 32] that an answer begins with, from what the last answer gave; a fresh array.
+
+    Raises:
+        ObservationError: it belongs to other observations, or is none of ours.
+    """
+    excitement = np.zeros(shape, np.uint8)
+    if state is not None:
+        own = state[0] if isinstance(state, tuple | list) and len(state) == 1 else None
+        if not isinstance(own, np.ndarray) or own.dtype != np.uint8 or own.ndim != 3 or own.shape[1:] != shape[1:]:
+            raise ObservationError("state must be what the last call of predict gave; pass None to begin")
+        if len(own) != shape[0]:
+            raise ObservationError(f"state must be of {shape[0]} observations, got {len(own)}; pass None to begin")
+        excitement[...] = own
+    if episode_start is not None:
+        starts = np.asarray(episode_start, np.bool_).ravel()
+        if len(starts) != shape[0]:
+            raise ObservationError(f"episode_start must be of {shape[0]} observations, got {len(starts)}")
+        excitement[starts] = 0
+    return excitement

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hebbit.agents import checkpoint, spaces
+from hebbit.agents import checkpoint, judge, spaces
+from hebbit.agents.books import Books
 from hebbit.agents.config import AgentConfig
 from hebbit.agents.environment import EnvSpec, episode_seed
-from hebbit.agents.errors import CheckpointError, HebbitError
+from hebbit.agents.errors import CheckpointError, HebbitError, brief
 from hebbit.agents.streams import NOT_REPEATED
-from hebbit.backends.spec import CANONICAL, CONTRACT_VERSION, empty_arrays
+from hebbit.backends.spec import CANONICAL, CONTRACT_VERSION
 
 if TYPE_CHECKING:
-    from hebbit.agents.agent import AnyEnv, SpikingAgent
+    from hebbit.agents.agent import SpikingAgent
+    from hebbit.agents.connection import AnyEnv
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -43,19 +45,25 @@ def digest(agent: SpikingAgent) -> str:
     return checkpoint.digest(settings(agent), learned(agent))
 
 
+RUNNING = ("units", "intensities", "history", "history_lengths", "returns", "recent", "recent_lengths")
+
+
 def running(agent: SpikingAgent) -> Arrays:
-    """The running episodes: what was executed since the reset, what is about to be, and what was last seen."""
+    """The running episodes, where they can be repeated: what was executed, what is about to be, and what was seen."""
     if agent._units is None:
+        return dict(agent._resumable)
+    if agent._stream is None or not agent._stream.exact:
         return {}
     books = agent.books
     groups = len(agent.decoder.groups)
-    history = [np.array(h, np.int32).reshape(len(h), groups) for h in books.history]
+    history = [np.frombuffer(bytes(h), np.int32).reshape(-1, groups) for h in books.history]
     recent = [entry for episodes in books.recent for entry in episodes]
     return {
         "units": agent._units,
         "intensities": agent._intensities,
         "history": np.concatenate(history),
-        "history_lengths": np.array([len(h) for h in books.history], np.int64),
+        "history_lengths": np.array([len(h) for h in history], np.int64),
+        "returns": np.array(books.returns, np.float64),
         "recent": np.array(recent, np.float64).reshape(len(recent), 2),
         "recent_lengths": np.array([len(r) for r in books.recent], np.int64),
     }
@@ -63,32 +71,41 @@ def running(agent: SpikingAgent) -> Arrays:
 
 def save(agent: SpikingAgent, path: Path, extra: Mapping[str, Any] | None = None) -> None:
     """Write a checkpoint; ``extra`` is kept beside it (a run's books)."""
-    stream = agent._stream
+    episodes = running(agent)
     meta = {
         **settings(agent),
         "env": None if agent.spec is None else agent.spec.to_dict(),
         "env_id": agent.env_id,
         "num_timesteps": agent.num_timesteps,
         "total_steps": agent.total_steps,
-        "exact": stream is not None and stream.exact and agent._units is not None,
+        "exact": bool(episodes),
         "extra": dict(extra or {}),
     }
-    checkpoint.write(path, meta, {**learned(agent), **running(agent)})
+    checkpoint.write(path, meta, {**learned(agent), **episodes})
 
 
 def load(cls: type[SpikingAgent], path: Path, env: AnyEnv | None, backend: str, trust: bool) -> SpikingAgent:
     """See :meth:`SpikingAgent.load`."""
     found = checkpoint.read(path)
-    spec = _described(found.meta.get("env"), trust) if env is None else None
-    agent = _rebuild(cls, found.meta, found.arrays, backend)
     meta = found.meta
+    spec = _described(meta.get("env"), trust) if env is None else None
+    agent = _rebuild(cls, meta, found.arrays, backend)
     agent.num_timesteps, agent.total_steps = _count(meta, "num_timesteps"), _count(meta, "total_steps")
     agent.spec = spec
     if env is not None:
         agent.set_env(env)
-    if meta.get("exact") and agent.spec is not None:
-        agent._resumable = {name: found.arrays[name] for name in RUNNING if name in found.arrays}
+    if meta.get("exact") and (env is None or _same_env(agent, meta)):
+        agent._resumable = judge.running(agent, found.arrays)
     return agent
+
+
+def _same_env(agent: SpikingAgent, meta: Mapping[str, Any]) -> bool:
+    """Whether the agent's environment bears the name that the checkpoint's had."""
+    if agent.spec is not None:
+        return agent.spec.to_dict() == meta.get("env")
+    if agent._stream is None or not agent._stream.exact or agent.env_id is None:
+        return False
+    return meta.get("env") is None and agent.env_id == meta.get("env_id")
 
 
 def _described(env: Any, trust: bool) -> EnvSpec | None:
@@ -107,26 +124,22 @@ def _described(env: Any, trust: bool) -> EnvSpec | None:
         and isinstance(wrappers, list)
         and all(isinstance(wrapper, str) for wrapper in wrappers)
     ):
-        raise CheckpointError(
-            f"the checkpoint must name an environment, got {str(env)[:80]}; it was damaged, use another"
-        )
+        raise CheckpointError(f"the checkpoint must name an environment, got {brief(env)}; it was damaged, use another")
     foreign = [name] if ":" in name else []
     foreign += [wrapper for wrapper in wrappers if not wrapper.startswith("gymnasium.wrappers.")]
     if foreign and not trust:
         raise CheckpointError(
-            f"the checkpoint asks to import {foreign[0]!r}: pass the environment, or trust it (trust=True, --trust) if "
-            "you know who made the file"
+            f"the checkpoint asks to import {brief(foreign[0], text=repr)}: pass the environment, or trust it "
+            "(trust=True, --trust) if you know who made the file"
         )
     return EnvSpec(name, kwargs, tuple(wrappers))
 
 
-RUNNING = ("units", "intensities", "history", "history_lengths", "recent", "recent_lengths")
-
-
 def _count(meta: Mapping[str, Any], name: str) -> int:
     value = meta.get(name)
-    if not isinstance(value, int) or value < 0:
-        raise CheckpointError(f"the checkpoint must hold {name} >= 0, got {value!r}; it was damaged, use another")
+    if type(value) is not int or value < 0:
+        shown = brief(value, text=repr)
+        raise CheckpointError(f"the checkpoint must hold {name} >= 0, got {shown}; it was damaged, use another")
     return value
 
 
@@ -138,8 +151,8 @@ def _rebuild(
     if numbers is None or numbers.ndim != 1 or numbers.dtype != np.uint32 or len(numbers) == 0:
         raise CheckpointError("the checkpoint must hold at least one brain; it was damaged, use another")
     config = meta.get("config")
-    if not isinstance(config, dict):
-        raise CheckpointError("the checkpoint must hold a configuration; it was damaged, use another")
+    if not isinstance(config, dict) or not AgentConfig().to_dict().keys() <= config.keys():
+        raise CheckpointError("the checkpoint must hold a whole configuration; it was damaged, use another")
     try:
         agent = cls(
             None,
@@ -153,13 +166,21 @@ def _rebuild(
         raise
     except HebbitError as error:
         raise CheckpointError(f"the checkpoint describes no agent ({error}); it was damaged, use another") from error
-    expected = {**empty_arrays(agent.brain_config, agent.brains), **agent.encoder.arrays()}
-    own = {name: checkpoint.expect(arrays, name, a.dtype, a.shape) for name, a in expected.items()}
+    restore(agent, arrays)
+    return agent
+
+
+def restore(agent: SpikingAgent, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Take over what was learned; the running episodes are forgotten.
+
+    Raises:
+        CheckpointError: arrays that no such agent can have.
+    """
+    own = judge.learned(agent, arrays)
     brains = {name: own[name] for name in CANONICAL}
     agent.state = agent.backend.create(agent.brain_config, agent.state.params, agent.seed, brains)
     agent.encoder.restore(own)
     agent._begin_life()
-    return agent
 
 
 def resume(agent: SpikingAgent, saved: Mapping[str, NDArray[Any]]) -> None:
@@ -168,25 +189,29 @@ def resume(agent: SpikingAgent, saved: Mapping[str, NDArray[Any]]) -> None:
     Raises:
         HebbitError: the environment does not repeat them.
     """
-    stream, r, groups = agent._stream, len(agent.brains), len(agent.decoder.groups)
+    stream = agent._stream
     assert stream is not None
-    lengths = checkpoint.expect(saved, "history_lengths", np.dtype(np.int64), (r,))
-    flat = checkpoint.expect(saved, "history", np.dtype(np.int32), (int(lengths.sum()), groups))
-    books = agent.books
-    books.history = [list(part) for part in np.split(flat, np.cumsum(lengths)[:-1])]
-    actions = [[agent.decoder.decode(units) for units in part] for part in books.history]
+    books = Books(agent.arrays()["episode"].tolist())
+    histories = _split(saved["history"], saved["history_lengths"])
+    actions = [[agent.decoder.decode(units) for units in history] for history in histories]
     seeds = [episode_seed(agent.seed, int(n), books.begun[b] - 1) for b, n in enumerate(agent.brains)]
     observations, rewards = stream.replay(seeds, actions)
     books.returns, books.lengths = [_total(each) for each in rewards], [len(each) for each in rewards]
-    shape = agent._intensities.shape
-    agent._intensities = checkpoint.expect(saved, "intensities", np.dtype(np.uint8), shape)
-    if not np.array_equal(agent.encoder.encode(observations, slice(None)), agent._intensities):
+    repeated = agent.encoder.encode(observations, slice(None))
+    if not (
+        np.array_equal(repeated, saved["intensities"])
+        and np.array_equal(books.returns, saved["returns"], equal_nan=True)
+    ):
         raise HebbitError(NOT_REPEATED)
-    agent._units = checkpoint.expect(saved, "units", np.dtype(np.int32), (r, groups))
-    counts = checkpoint.expect(saved, "recent_lengths", np.dtype(np.int64), (r,))
-    recent = checkpoint.expect(saved, "recent", np.dtype(np.float64), (int(counts.sum()), 2))
-    for b, part in enumerate(np.split(recent, np.cumsum(counts)[:-1])):
+    books.history = [bytearray(history.tobytes()) for history in histories]
+    for b, part in enumerate(_split(saved["recent"], saved["recent_lengths"])):
         books.recent[b].extend((float(total), int(length)) for total, length in part)
+    agent.books, agent._intensities, agent._units = books, repeated, saved["units"]
+
+
+def _split(rows: NDArray[Any], lengths: NDArray[np.int64]) -> list[NDArray[Any]]:
+    """Rows of each brain."""
+    return np.split(rows, np.cumsum(lengths)[:-1])
 
 
 def _total(rewards: list[float]) -> float:
@@ -206,14 +231,7 @@ def extract(agent: SpikingAgent, brain: int) -> SpikingAgent:
     alone.spec, alone.num_timesteps, alone.total_steps = agent.spec, agent.num_timesteps, agent.total_steps
     saved = running(agent)
     if saved and agent.spec is not None:
-        first = int(saved["history_lengths"][:brain].sum())
-        latest = int(saved["recent_lengths"][:brain].sum())
-        alone._resumable = {
-            "units": saved["units"][brain : brain + 1],
-            "intensities": saved["intensities"][brain : brain + 1],
-            "history": saved["history"][first : first + int(saved["history_lengths"][brain])],
-            "history_lengths": saved["history_lengths"][brain : brain + 1],
-            "recent": saved["recent"][latest : latest + int(saved["recent_lengths"][brain])],
-            "recent_lengths": saved["recent_lengths"][brain : brain + 1],
-        }
+        histories, recent = (_split(saved[name], saved[f"{name}_lengths"]) for name in ("history", "recent"))
+        own = {name: saved[name][brain : brain + 1] for name in RUNNING}
+        alone._resumable = {**own, "history": histories[brain], "recent": recent[brain]}
     return alone

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.utils import concatenate, create_empty_array, iterate
 from numpy.typing import NDArray
 
@@ -115,6 +115,9 @@ class VectorStream:
         """See :class:`ExperienceStream`."""
         self._ended[:] = False
         seeds: Any = [seeder(b) for b in range(self.envs.num_envs)]
+        if not isinstance(self.envs.unwrapped, SyncVectorEnv | AsyncVectorEnv):
+            # environments that are vectors by themselves may take one seed alone
+            seeds = seeds[0]
         return self._split(self.envs.reset(seed=seeds)[0])
 
     def step(self, actions: Sequence[Any], seeder: Seeder) -> Tick:

@@ -55,7 +55,8 @@ def draws(words: U32, presentation: int, cycle: int, numbers: range, stream: int
 
 def draw(words: U32, presentation: int, cycle: int, number: int, stream: int, key: tuple[int, int]) -> U32:
     """The four random words that each of ``words`` gets for one draw: uint32 [len(words), 4]."""
-    return draws(words, presentation, cycle, range(number, number + 1), stream, key)[0]
+    one: U32 = draws(words, presentation, cycle, range(number, number + 1), stream, key)[0]
+    return one
 
 
 def lanes(word: U32) -> NDArray[np.uint8]:

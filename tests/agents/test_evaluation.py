@@ -6,8 +6,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.vector import SyncVectorEnv
 
-from hebbit.agents import SpikingAgent, evaluate
+from hebbit.agents import EnvSpec, HebbitError, SpikingAgent, evaluate
+from hebbit.agents.callbacks import EvalCallback
 from hebbit.agents.environment import episode_seed
 from hebbit.agents.errors import ObservationError
 
@@ -90,18 +92,29 @@ def test_the_agents_method_is_this_function() -> None:
     agent = SpikingAgent("CartPole-v1", config={"pool_words": 4}, seed=3).learn(200)
     own = agent.evaluate(episodes=3)
     env = gym.make("CartPole-v1")
-    for again in (agent.evaluate(env, episodes=3), evaluate(agent, env, 3, seed=3)):
+    ours = [agent.evaluate(where, episodes=3) for where in (env, "CartPole-v1", EnvSpec("CartPole-v1"))]
+    for again in (*ours, evaluate(agent, env, 3, seed=3), evaluate(agent, "CartPole-v1", 3, seed=3)):
         for mine, other in zip(own, again, strict=True):
             np.testing.assert_array_equal(mine, other)
     assert own[0].tolist() == own[1].tolist()
 
 
-@pytest.mark.parametrize("env", ["CartPole-v1", gym.make_vec("CartPole-v1", 2, "sync"), 5])
+@pytest.mark.parametrize("env", [gym.make_vec("CartPole-v1", 2, "sync"), 5])
 def test_what_is_not_one_environment_is_refused(env: Any) -> None:
     agent = SpikingAgent("CartPole-v1", config={"pool_words": 4})
     with pytest.raises(Exception, match="env") as caught:
         agent.evaluate(env, episodes=1)
     assert type(caught.value).__module__ == "hebbit.agents.errors"
+
+
+def test_the_environment_that_is_learned_from_is_refused() -> None:
+    env, envs = gym.make("CartPole-v1"), SyncVectorEnv([lambda: gym.make("CartPole-v1")] * 2)
+    agent, pair = (SpikingAgent(own, config={"pool_words": 4}) for own in (env, envs))
+    for one, shared in ((agent, env), (agent, env.unwrapped), (pair, envs.envs[1])):
+        with pytest.raises(HebbitError, match="env must not be the one that is learned from"):
+            one.evaluate(shared, episodes=1)
+        with pytest.raises(HebbitError, match="env must not be the one that is learned from"):
+            one.learn(1, EvalCallback(shared))
 
 
 def newborn(seed: int = 0, **settings: Any) -> SpikingAgent:

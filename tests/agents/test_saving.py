@@ -155,7 +155,12 @@ def test_another_environment_begins_a_new_episode(brains: int, tmp_path: Path) -
     go_on_alike(agent, given, set_later, steps=20)
 
 
-def test_an_instance_begins_a_new_episode(tmp_path: Path) -> None:
+def test_an_instance_of_the_same_name_goes_on(tmp_path: Path) -> None:
+    agent = trained(gym.make(CARTPOLE))
+    go_on_alike(agent, saved(agent, tmp_path, env=gym.make(CARTPOLE)))
+
+
+def test_an_instance_needs_an_instance(tmp_path: Path) -> None:
     agent = trained(gym.make(CARTPOLE))
     again = saved(agent, tmp_path, env=gym.make(CARTPOLE))
     assert again.digest() == agent.digest() and again.env_id == CARTPOLE
@@ -299,7 +304,8 @@ def test_forged_settings_give_a_sentence_or_an_agent(top: str, genuine: checkpoi
 
 def names_of_arrays() -> list[str]:
     ranges = [f"encoder_{name}" for name in ("seen", "mean", "square", "low", "scale")]
-    return [*CANONICAL, *ranges, "units", "intensities", "history", "history_lengths", "recent", "recent_lengths"]
+    episodes = ["units", "intensities", "history", "history_lengths", "returns", "recent", "recent_lengths"]
+    return [*CANONICAL, *ranges, *episodes]
 
 
 def test_these_are_all_arrays(genuine: checkpoint.Checkpoint) -> None:

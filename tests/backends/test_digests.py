@@ -66,15 +66,18 @@ def life_on(threads: int, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], s
         patch.setattr(numba_kernels, "step_all", noting)
         patch.setattr(numba_backend, "THREADS", threads)
         case = random_case(5, brains=numba_backend.PARALLEL_FROM + 3)
-        digests = [digest(seen) for seen in lives(load("numba"), case, 20)]
+        digests = [digest(seen) for seen in lives(load("numba"), case, 10)]
     return digests, used
 
 
 def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shared out evenly or not, and among more threads than there are brains."""
     one, alone = life_on(1, monkeypatch)
-    several, together = life_on(3, monkeypatch)
-    assert (len(alone), len(together) > 1) == (1, True)
-    assert one == several
+    assert len(alone) == 1
+    for threads in (2, 3, 16):
+        several, together = life_on(threads, monkeypatch)
+        assert len(together) > 1
+        assert one == several
 
 
 def test_a_generic_processor_changes_nothing(tmp_path: Path) -> None:
