@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from hebbit.agents.environment import EnvSpec, episode_seed, whole
 from hebbit.agents.errors import HebbitError, ObservationError
 
+EPISODE_LIMIT = 10_000
+"""Steps after which an episode without an end of its own is cut: a calm policy may run in circles for ever."""
+
 
 class Policy(Protocol):
     """Whatever answers as SB3's models do."""
@@ -29,7 +32,7 @@ def evaluate(
     brain: int = 0,
     on_step: Callable[[], None] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Returns and lengths of some episodes, whose seeds no training episode has.
+    """Returns and lengths of some episodes, whose seeds no training episode has, of at most EPISODE_LIMIT steps each.
 
     Args:
         policy: an agent of ours or of SB3.
@@ -63,7 +66,7 @@ def _play(
     observation, _ = env.reset(seed=seed)
     state: Any = None
     total, length, done = 0.0, 0, False
-    while not done:
+    while not done and length < EPISODE_LIMIT:
         action, state = policy.predict(observation, state, np.array([length == 0]), deterministic)
         observation, reward, terminated, truncated, _ = env.step(action)
         done = bool(terminated or truncated)

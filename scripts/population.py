@@ -12,6 +12,7 @@ from hebbit.agents import SpikingAgent
 from hebbit.agents.callbacks import EvalCallback
 from hebbit.agents.encoder import LANES
 from hebbit.agents.environment import EnvSpec, episode_seed
+from hebbit.agents.evaluation import EPISODE_LIMIT
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -71,7 +72,7 @@ class _Evaluation:
         player.observation, reward, terminated, truncated, _ = player.env.step(action)
         self.returns[row, player.episode] += float(reward)
         self.lengths[row, player.episode] += 1
-        return bool(terminated or truncated)
+        return bool(terminated or truncated or self.lengths[row, player.episode] >= EPISODE_LIMIT)
 
 
 def evaluate_brains(

@@ -8,7 +8,7 @@ import pytest
 from gymnasium import spaces
 from gymnasium.vector import SyncVectorEnv
 
-from hebbit.agents import EnvSpec, HebbitError, SpikingAgent, evaluate
+from hebbit.agents import EnvSpec, HebbitError, SpikingAgent, evaluate, evaluation
 from hebbit.agents.callbacks import EvalCallback
 from hebbit.agents.environment import episode_seed
 from hebbit.agents.errors import ObservationError
@@ -212,3 +212,10 @@ def test_evaluations_repeat_themselves() -> None:
         for mine, again in zip(first, agent.evaluate(episodes=4, deterministic=deterministic), strict=True):
             np.testing.assert_array_equal(mine, again)
     assert agent.evaluate(episodes=0)[0].shape == (0,)
+
+
+def test_an_episode_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "EPISODE_LIMIT", 7)
+    agent = SpikingAgent("CliffWalking-v1", config={"pool_words": 2})
+    _, lengths = agent.evaluate(episodes=2)
+    assert lengths.tolist() == [7, 7]
