@@ -174,10 +174,10 @@ class SpikingAgent:
         """floor(r 2**k + 1/2), clipped to 16 bits."""
         integers = np.zeros(len(rewards), np.int32)
         for b, reward in enumerate(rewards):
-            scaled = float(reward) * self._reward_scale + 0.5
-            if not math.isfinite(scaled):
+            if not math.isfinite(reward):
                 raise ObservationError(f"rewards must be finite, got {reward}; mend the environment")
-            integers[b] = max(-REWARD_LIMIT, min(REWARD_LIMIT, math.floor(scaled)))
+            scaled = float(reward) * self._reward_scale + 0.5
+            integers[b] = math.floor(max(-REWARD_LIMIT, min(REWARD_LIMIT, scaled)))
         return integers
 
     def _restart(self, restarts: Mapping[int, Any], units: NDArray[np.int32]) -> None:

@@ -73,7 +73,8 @@ class AgentConfig:
     motor_base: float = 0.0
     """Least chance that a motor neuron fires in a cycle."""
     temperature: float = 15.0
-    """Nats between two motor units whose mean weights differ by 127 steps."""
+    """Nats between two motor units whose mean weights differ by 127 steps: the more, the greedier (an inverse
+    temperature)."""
     surprise_shift: int = 0
     """The actor's dopamine is divided by a running mean of its size that follows with 2**-shift; 0 switches it off."""
     surprise_floor: float = 0.25
@@ -105,6 +106,11 @@ class AgentConfig:
             if kind is float:
                 # equal settings have equal digests
                 object.__setattr__(self, name, float(value))
+        for name, unit in _UNITS.items():
+            if 0 < getattr(self, name) * unit < 0.5:
+                raise HebbitError(f"{name} must be 0 or at least {0.5 / unit:.2g}, got {getattr(self, name)!r}")
+        if 1 - 0.5 / spec.ONE_GAMMA < self.gamma < 1:
+            raise HebbitError(f"gamma must be 1 or at most {1 - 0.5 / spec.ONE_GAMMA:.6f}, got {self.gamma!r}")
         if self.slots_min > self.slots_max:
             raise HebbitError(f"slots_min must be at most slots_max, got {self.slots_min} and {self.slots_max}")
 
@@ -158,12 +164,14 @@ class AgentConfig:
 
 
 _HINTS: dict[str, Any] = get_type_hints(AgentConfig)
+_UNITS = {"base_rate": 4096, "critic_step": 65536, "actor_step": 65536, "motor_base": 256, "temperature": 4}
+"""What a setting is multiplied by to become an integer: one that is not zero must not become zero."""
 _RANGES: dict[str, tuple[float, float]] = {
     "pool_words": (0, 32768), "cycles": (1, 15), "slots_min": (1, 8), "slots_max": (1, 8), "gain": (0, 15),
     "threshold": (1, 31), "threshold_slope": (0, 4), "noise_bits": (0, 4), "excitement_decay": (0, 1),
     "clusters": (1, 1024), "base_rate": (0, 0.5), "base_age": (0, 1 << 20), "gamma": (0, 1), "trace_lambda": (0, 1),
-    "critic_step": (0, 16), "actor_step": (0, 16), "step_age": (0, 1 << 30), "motor_base": (0, 1),
-    "temperature": (0, 1000), "surprise_shift": (0, 20), "surprise_floor": (0.0, 127.0), "dopamine_clip": (0.0, 255.0),
+    "critic_step": (0, 16), "actor_step": (0, 16), "step_age": (0, 1 << 20), "motor_base": (0, 1),
+    "temperature": (0, 1000), "surprise_shift": (0, 12), "surprise_floor": (0.0, 127.0), "dopamine_clip": (0.0, 255.0),
     "reward_bits": (-8, 15), "tuning_width": (0.5, 64), "warmup": (0, 1 << 30), "range_deviations": (0.01, 100),
     "box_bins": (2, 256),
 }  # fmt: skip

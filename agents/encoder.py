@@ -26,6 +26,8 @@ LEVELS = 256
 """Positions that a tuned dimension distinguishes."""
 MAX_TUNED = 64
 """A Box with more values than this is mapped straight onto neurons."""
+HUGE = 1e100
+"""Values are cut to this before statistics are taken."""
 FAR = 1e6
 """Bounds beyond this are taken for none."""
 
@@ -217,6 +219,8 @@ class Encoder:
 
     def observe(self, rows: Rows, values: F64) -> None:
         """Learn the ranges of unbounded dimensions from one observation of each row, until the warm-up is over."""
+        # far beyond any measure, but their squares would overflow
+        values = np.minimum(np.maximum(values, -HUGE), HUGE)
         if len(self.seen) == 1:
             self._observe_alone(values)
             return

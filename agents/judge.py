@@ -29,6 +29,8 @@ def learned(agent: SpikingAgent, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
     own = {name: expect(arrays, name, a.dtype, a.shape) for name, a in expected.items()}
     _within(own, "excitement", 0, STATE_MAX)
     _within(own, "traces", -STATE_MAX, STATE_MAX)
+    if (own["traces"][:, -1] < 0).any():
+        raise CheckpointError("the checkpoint holds negative traces of the critic; it was damaged, use another")
     largest = float(np.finfo(np.float64).max)
     for name in ("encoder_mean", "encoder_low"):
         _within(own, name, -largest, largest)

@@ -21,7 +21,7 @@ class Progress:
         """Begin; a log_interval of 0 logs nothing."""
         self.agent, self.log_interval = agent, log_interval
         self._begun, self._done = time.perf_counter(), 0
-        self._bar: tqdm[Any] = tqdm(total=steps, disable=not bar, unit="step", leave=False)
+        self._bar: tqdm[Any] = tqdm(total=steps, disable=None if bar else True, unit="step", leave=False)
 
     def step(self) -> None:
         """A step was made."""

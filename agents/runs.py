@@ -68,7 +68,7 @@ class RunResult:
     steps: int
     backend: str
     wall_seconds: float
-    """Of training, evaluations included."""
+    """Of training alone: no start-up, no evaluation."""
     returns: Sequence[float]
     """Of the final evaluation; may be empty."""
     reward_threshold: float | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
     from hebbit.agents.connection import AnyEnv
 
 Arrays = dict[str, NDArray[Any]]
+HARMLESS = {
+    f"gymnasium.wrappers.{name}"
+    for name in (
+        "ClipAction ClipReward DelayObservation DiscretizeAction DiscretizeObservation DtypeObservation "
+        "FilterObservation FlattenObservation FrameStackObservation GrayscaleObservation MaxAndSkipObservation "
+        "NormalizeObservation NormalizeReward RepeatAction RescaleAction RescaleObservation ReshapeObservation "
+        "ResizeObservation StickyAction TimeAwareObservation TimeLimit"
+    ).split()
+}
+"""Wrappers that neither import nor write anything, whatever their arguments."""
 
 
 def settings(agent: SpikingAgent) -> dict[str, Any]:
@@ -126,13 +137,23 @@ def _described(env: Any, trust: bool) -> EnvSpec | None:
     ):
         raise CheckpointError(f"the checkpoint must name an environment, got {brief(env)}; it was damaged, use another")
     foreign = [name] if ":" in name else []
-    foreign += [wrapper for wrapper in wrappers if not wrapper.startswith("gymnasium.wrappers.")]
+    foreign += [wrapper for wrapper in wrappers if wrapper.partition(":")[0] not in HARMLESS]
+    # a text that looks like a path could make an environment read or write files
+    foreign += [text for text in _texts(kwargs) if re.search(r"[/\\.:]", text)]
     if foreign and not trust:
         raise CheckpointError(
-            f"the checkpoint asks to import {brief(foreign[0], text=repr)}: pass the environment, or trust it "
-            "(trust=True, --trust) if you know who made the file"
+            f"the checkpoint asks for {brief(foreign[0], text=repr)}, which may import code or touch files: pass the "
+            "environment, or trust it (trust=True, --trust) if you know who made the file"
         )
     return EnvSpec(name, kwargs, tuple(wrappers))
+
+
+def _texts(value: Any) -> list[str]:
+    """All texts within a JSON value, keys aside."""
+    if isinstance(value, str):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for part in parts for text in _texts(part)]
 
 
 def _count(meta: Mapping[str, Any], name: str) -> int:

@@ -106,6 +106,8 @@ class VectorStream:
                 f"{self.mode!r}; set it on the class"
             )
         self.exact = self.mode == AutoresetMode.DISABLED and isinstance(envs, SyncVectorEnv)
+        # environments that are vectors by themselves may take one seed alone
+        self._seeded = isinstance(envs.unwrapped, SyncVectorEnv | AsyncVectorEnv)
         self._ended = np.zeros(envs.num_envs, np.bool_)
 
     def _split(self, observations: Any) -> list[Any]:
@@ -114,10 +116,7 @@ class VectorStream:
     def reset(self, seeder: Seeder) -> Sequence[Any]:
         """See :class:`ExperienceStream`."""
         self._ended[:] = False
-        seeds: Any = [seeder(b) for b in range(self.envs.num_envs)]
-        if not isinstance(self.envs.unwrapped, SyncVectorEnv | AsyncVectorEnv):
-            # environments that are vectors by themselves may take one seed alone
-            seeds = seeds[0]
+        seeds: Any = [seeder(b) for b in range(self.envs.num_envs)] if self._seeded else seeder(0)
         return self._split(self.envs.reset(seed=seeds)[0])
 
     def step(self, actions: Sequence[Any], seeder: Seeder) -> Tick:
@@ -144,7 +143,7 @@ class VectorStream:
 
     def _restart(self, done: NDArray[np.bool_], seeder: Seeder) -> dict[int, Any]:
         """Reset the environments whose episode ended, each with its own seed (mode DISABLED)."""
-        seeds: Any = [seeder(b) if ended else None for b, ended in enumerate(done)] if self.exact else None
+        seeds: Any = [seeder(b) if ended else None for b, ended in enumerate(done)] if self._seeded else None
         fresh = self._split(self.envs.reset(seed=seeds, options={"reset_mask": done})[0])
         return {int(b): fresh[b] for b in np.flatnonzero(done)}
 

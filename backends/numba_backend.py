@@ -8,7 +8,7 @@ import functools
 import itertools
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hebbit.backends import numba_kernels as kernels
 from hebbit.backends import spec
 from hebbit.backends.numba_layout import B, Size, columns, from_blocks, layout, to_blocks
-from hebbit.backends.spec import LANES, Arrays, BrainConfig, Prediction
+from hebbit.backends.spec import LANES, Arrays, BrainConfig, Flag, Prediction
 from hebbit.backends.wiring import thresholds, wire
 
 I32 = NDArray[np.int32]
@@ -34,7 +34,7 @@ PARALLEL_FROM = 8
 
 @functools.cache
 def _pool(process: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(THREADS)
+    return ThreadPoolExecutor(max(1, THREADS - 1), thread_name_prefix="hebbit-brains")
 
 
 def pool() -> ThreadPoolExecutor:
@@ -95,12 +95,13 @@ def wire_row(config: BrainConfig, generation: U32, key: tuple[int, int], sizes: 
 
 
 class NumbaBackend:
-    """The contract, compiled for the CPU; brains run in parallel over the cores."""
+    """The contract, compiled for the CPU; the brains of a population learn in parallel over the cores."""
 
     name = "numba"
 
     def create(self, config: BrainConfig, params: I32, seed: int, arrays: Mapping[str, Any]) -> NumbaState:
         """See :class:`hebbit.backends.spec.Backend`."""
+        spec.check(config, np.asarray(params), seed, arrays)
         brains = len(arrays["brain"])
         sizes = layout(config)
         keys = [(seed, int(brain)) for brain in arrays["brain"]]
@@ -177,7 +178,11 @@ class NumbaBackend:
         waiting = [
             pool().submit(self._step_some, part, state, intensities, rewards, flags, actions) for part in parts[1:]
         ]
-        self._step_some(parts[0], state, intensities, rewards, flags, actions)
+        try:
+            self._step_some(parts[0], state, intensities, rewards, flags, actions)
+        finally:
+            # nobody may go on changing brains behind an exception
+            wait(waiting)
         for future in waiting:
             future.result()
         return actions
@@ -192,10 +197,12 @@ class NumbaBackend:
         actions: I32,
     ) -> None:
         """Step some brains; they share nothing, so threads cannot change a bit."""
-        kernels.step_all(
+        known = kernels.step_all(
             state.sizes, state.groups, state.params[part], np.uint32(state.seed), state.memory[part],
             state.wires[part], state.scratch[part], intensities[part], rewards[part], flags[part], actions[part],
         )  # fmt: skip
+        if not known:
+            raise ValueError(f"flags must be of {[int(flag) for flag in Flag]}, got {flags.tolist()}")
 
     def predict(
         self,

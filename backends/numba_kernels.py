@@ -1,5 +1,8 @@
 """Entry points of the compiled backend: a step of learning brains, and answers without learning."""
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 from numba import njit
 
@@ -51,17 +54,6 @@ def step_brain(sizes, groups, params, seed, memory, wires, scratch, intensity, r
     memory[sizes[PRESENTATION]] = U(now + U(1))
 
 
-@njit(cache=True, nogil=True)
-def step_all(sizes, groups, params, seed, memory, wires, scratch, intensities, rewards, flags, actions):
-    """One step of every brain that is not idle; without the interpreter's lock, so that threads can share them out."""
-    for b in range(len(flags)):
-        if flags[b] != Flag.IDLE:
-            step_brain(
-                sizes, groups, params[b], seed, memory[b], wires[b], scratch[b], intensities[b], rewards[b], flags[b],
-                actions[b],
-            )  # fmt: skip
-
-
 @njit
 def unpack_nibbles(scratch, live, words, values):
     """Blocks of four planes as numbers [words, 32]."""
@@ -75,25 +67,63 @@ def unpack_nibbles(scratch, live, words, values):
             values[word, lane] = x
 
 
-@njit(cache=True)
-def predict_all(
-    sizes, groups, params, seed, memory, wires, brains, intensities, excitement, presentations, calm, actions, volley,
-    values, spikes, after,
-):  # fmt: skip
-    """Answer observations without learning; see NumpyBackend.predict."""
-    a, stream = sizes[A], np.int64(Stream.EVALUATION)
-    scratch = np.zeros(sizes[SCRATCH], np.uint32)
-    drives, seconds = np.zeros(a + sizes[K], np.int32), np.zeros(len(groups), np.int32)
-    for i in range(len(brains)):
-        b = brains[i]
-        now = U(0) if calm else presentations[i]
-        k1 = memory[b, sizes[BRAIN]]
-        for word in range(sizes[W]):
-            at = X(sizes[LIVE] + 4 * B * (word // B) + word % B)
-            x = nibble_planes(excitement[i], word)
-            scratch[at], scratch[at + ROW], scratch[at + X(2) * ROW], scratch[at + X(3) * ROW] = x
-        present(sizes, params[b], wires[b], scratch, intensities[i], now, stream, seed, k1, calm)
-        spikes[i] = readout(sizes, memory[b], wires[b], scratch, drives)
-        act(sizes, groups, params[b], drives, volley[i], seconds, actions[i], now, stream, seed, k1, calm)
-        values[i] = drives[a:]
-        unpack_nibbles(scratch, sizes[LIVE], sizes[W], after[i])
+def source_fingerprint():
+    """A number of 60 bits that changes with the source of any kernel or constant."""
+    folder = Path(__file__).parent
+    names = sorted([*folder.glob("numba_*.py"), folder / "spec.py", folder / "philox.py"])
+    return int(hashlib.sha256(b"".join(path.read_bytes() for path in names)).hexdigest()[:15], 16)
+
+
+def compile_steps(fingerprint):
+    """The kernels that are called from Python, compiled when first called and cached on disk.
+
+    Numba takes a cached kernel for current if its own file has not changed, whatever became of the files it calls. What
+    a closure holds is part of the cache's key, so the fingerprint of all sources is held here.
+    """
+
+    @njit(cache=True, nogil=True)
+    def step_all(sizes, groups, params, seed, memory, wires, scratch, intensities, rewards, flags, actions):
+        """One step of every brain that is not idle; without the interpreter's lock, so that threads can share them out.
+
+        False, and nothing done, if a flag is unknown.
+        """
+        _ = fingerprint
+        for b in range(len(flags)):
+            if flags[b] > Flag.TRUNCATED:
+                return False
+        for b in range(len(flags)):
+            if flags[b] != Flag.IDLE:
+                step_brain(
+                    sizes, groups, params[b], seed, memory[b], wires[b], scratch[b], intensities[b], rewards[b],
+                    flags[b], actions[b],
+                )  # fmt: skip
+        return True
+
+    @njit(cache=True)
+    def predict_all(
+        sizes, groups, params, seed, memory, wires, brains, intensities, excitement, presentations, calm, actions,
+        volley, values, spikes, after,
+    ):  # fmt: skip
+        """Answer observations without learning; see NumpyBackend.predict."""
+        _ = fingerprint
+        a, stream = sizes[A], np.int64(Stream.EVALUATION)
+        scratch = np.zeros(sizes[SCRATCH], np.uint32)
+        drives, seconds = np.zeros(a + sizes[K], np.int32), np.zeros(len(groups), np.int32)
+        for i in range(len(brains)):
+            b = brains[i]
+            now = U(0) if calm else presentations[i]
+            k1 = memory[b, sizes[BRAIN]]
+            for word in range(sizes[W]):
+                at = X(sizes[LIVE] + 4 * B * (word // B) + word % B)
+                x = nibble_planes(excitement[i], word)
+                scratch[at], scratch[at + ROW], scratch[at + X(2) * ROW], scratch[at + X(3) * ROW] = x
+            present(sizes, params[b], wires[b], scratch, intensities[i], now, stream, seed, k1, calm)
+            spikes[i] = readout(sizes, memory[b], wires[b], scratch, drives)
+            act(sizes, groups, params[b], drives, volley[i], seconds, actions[i], now, stream, seed, k1, calm)
+            values[i] = drives[a:]
+            unpack_nibbles(scratch, sizes[LIVE], sizes[W], after[i])
+
+    return step_all, predict_all
+
+
+step_all, predict_all = compile_steps(source_fingerprint())

@@ -1,6 +1,6 @@
 """Arithmetic on bit planes: 32 neurons at once, compiled by Numba.
 
-A *plane* is a uint32 whose bit j is one binary digit of neuron j. Names follow :mod:`hebbit.backends.numpy_backend`,
+A *plane* is a uint32 whose bit j is one binary digit of neuron j. Names follow :mod:`hebbit.backends.equations`,
 whose equations these functions keep.
 """
 

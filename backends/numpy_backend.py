@@ -50,6 +50,7 @@ class NumpyBackend:
 
     def create(self, config: BrainConfig, params: I32, seed: int, arrays: Mapping[str, Any]) -> NumpyState:
         """See :class:`hebbit.backends.spec.Backend`."""
+        spec.check(config, np.asarray(params), seed, arrays)
         own = {name: np.array(arrays[name]) for name in spec.CANONICAL}
         wirings = [
             wire(config, generation, (seed, int(brain)))
@@ -94,7 +95,7 @@ class NumpyBackend:
             volley.actions[:] = 0
         arrays["weights"][brain], arrays["traces"][brain] = weights, traces
         arrays["excitement"][brain], arrays["value"][brain] = excitement, values
-        arrays["episode"][brain] += flag == Flag.START
+        arrays["episode"][brain] = (int(arrays["episode"][brain]) + (flag == Flag.START)) & 0xFFFFFFFF
         arrays["presentation"][brain] = (now + 1) & 0xFFFFFFFF
         return volley.actions
 

@@ -91,7 +91,7 @@ class Param(IntEnum):
     DECAY_CHANCE = 4
     """... with this chance of 256 in a cycle without a spike."""
     BASE_RATE = 5
-    """Chance of 4096 that a pool neuron fires spontaneously in a cycle, while young."""
+    """Chance of 4096 that a pool neuron fires spontaneously in a cycle, while young; at most 4095."""
     BASE_AGE = 6
     """Presentations after which the base rate has halved (0: constant): x * age // (age + t)."""
     SENSORY = 7
@@ -126,6 +126,35 @@ class Param(IntEnum):
     """Largest normalised dopamine of the actor, in 1/256."""
     CRITIC_RULE = 23
     """0: traces add counts; 1: a larger count replaces the trace."""
+
+
+RANGES: Mapping[Param, tuple[int, int]] = {
+    Param.DRIVE: (0, 1),
+    Param.GAIN: (0, 15),
+    Param.NOISE: (0, 4),
+    Param.DECAY_SHIFT: (0, 3),
+    Param.DECAY_CHANCE: (0, 256),
+    Param.BASE_RATE: (0, 4095),
+    Param.BASE_AGE: (0, 1 << 20),
+    Param.SENSORY: (0, 1),
+    Param.GAMMA: (0, 32768),
+    Param.CRITIC_RATE: (0, (1 << 31) - 1),
+    Param.ACTOR_RATE: (0, (1 << 31) - 1),
+    Param.RATE_AGE: (0, 1 << 20),
+    Param.CRITIC_SHIFT: (0, 3),
+    Param.CRITIC_CHANCE: (0, 256),
+    Param.ACTOR_SHIFT: (0, 3),
+    Param.ACTOR_CHANCE: (0, 256),
+    Param.TEMPERATURE: (0, 1 << 20),
+    Param.MOTOR_BASE: (0, 256),
+    Param.MOTOR_RULE: (0, 1),
+    Param.MOTOR_RAMP: (0, 1),
+    Param.SURPRISE_SHIFT: (0, 16),
+    Param.SURPRISE_FLOOR: (0, 65535),
+    Param.DOPAMINE_CLIP: (0, 1 << 24),
+    Param.CRITIC_RULE: (0, 1),
+}
+"""Least and largest value of every hyperparameter."""
 
 
 class Flag(IntEnum):
@@ -277,3 +306,29 @@ class Backend(Protocol):
         deterministic: bool,
     ) -> Prediction:
         """Answer E observations with the brains ``brains`` [E], changing nothing."""
+
+
+def check(config: BrainConfig, params: NDArray[np.int32], seed: int, arrays: Mapping[str, Any]) -> None:
+    """Refuse what the backends would not hold alike.
+
+    Raises:
+        ValueError: a hyperparameter out of :data:`RANGES`, or a state, seed or shape outside the contract.
+    """
+    own = {name: np.asarray(arrays[name]) for name in CANONICAL}
+    brains = len(own["brain"])
+    critic = own["traces"][:, -1]
+    expected = empty_arrays(config, np.zeros(brains, np.uint32))
+    problems = [
+        (0 <= seed < 2**32, f"a seed of 0..2**32 - 1, got {seed}"),
+        (params.shape == (brains, config.clusters, len(Param)), f"params [R, K, {len(Param)}], got {params.shape}"),
+        *((own[n].shape == expected[n].shape, f"{n} of shape {expected[n].shape}") for n in CANONICAL),
+        (not (own["excitement"] > STATE_MAX).any(), f"excitement of 0..{STATE_MAX}"),
+        (not (np.abs(own["traces"].astype(np.int32)) > STATE_MAX).any(), f"traces within +-{STATE_MAX}"),
+        (not (critic < 0).any(), "no negative traces of the critic"),
+    ]
+    for param, (least, most) in RANGES.items():
+        values = params[..., param]
+        problems.append((not ((values < least) | (values > most)).any(), f"{param.name} in {least}..{most}"))
+    for holds, text in problems:
+        if not holds:
+            raise ValueError(f"a brain needs {text}")

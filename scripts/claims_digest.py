@@ -8,6 +8,7 @@ meets recorded observations and rewards instead of a running environment.
 import argparse
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from hebbit.scripts.claims_machine import machine
 from hebbit.scripts.claims_replay import RecordingEnv, ReplayEnv
 
 HERE = "hebbit.scripts.claims_digest"
-BRAINS = 4
+BRAINS = 11
+"""More than a population needs to be shared out among threads."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +169,14 @@ def setup() -> dict[str, Any]:
     return {
         **about,
         "numba_threads": numba.get_num_threads(),
+        "stepping_threads": stepping_threads(),
         "numba_cpu": numba.core.config.CPU_NAME or "this processor",
     }
+
+
+def stepping_threads() -> int:
+    """Threads that have stepped brains in this process: the main one and those of the backend's pool."""
+    return 1 + sum(thread.name.startswith("hebbit-brains") for thread in threading.enumerate())
 
 
 def record(env_id: str, seed: int, steps: int, path: str) -> None:

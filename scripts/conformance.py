@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hebbit.backends import load, names, spec
-from hebbit.backends.spec import LANES, STATE_MAX, Arrays, Backend, BrainConfig, Flag, Param, Prediction
+from hebbit.backends.spec import LANES, RANGES, STATE_MAX, Arrays, Backend, BrainConfig, Flag, Param, Prediction
 
 SPECIFICATION = "numpy"
 PREDICT_EVERY = 4
@@ -35,32 +35,6 @@ SIZES = (1, 2, 3, 9)
 SHOWN = 10
 """Failing cases that are described; the others are counted."""
 
-RANGES: Mapping[Param, tuple[int, int]] = {
-    Param.DRIVE: (0, 1),
-    Param.GAIN: (0, 15),
-    Param.NOISE: (0, 4),
-    Param.DECAY_SHIFT: (0, 3),
-    Param.DECAY_CHANCE: (0, 256),
-    Param.BASE_RATE: (0, 4095),
-    Param.BASE_AGE: (0, 1 << 20),
-    Param.SENSORY: (0, 1),
-    Param.GAMMA: (0, 32768),
-    Param.CRITIC_RATE: (0, (1 << 31) - 1),
-    Param.ACTOR_RATE: (0, (1 << 31) - 1),
-    Param.RATE_AGE: (0, 1 << 20),
-    Param.CRITIC_SHIFT: (0, 3),
-    Param.CRITIC_CHANCE: (0, 256),
-    Param.ACTOR_SHIFT: (0, 3),
-    Param.ACTOR_CHANCE: (0, 256),
-    Param.TEMPERATURE: (0, 1 << 20),
-    Param.MOTOR_BASE: (0, 256),
-    Param.MOTOR_RULE: (0, 1),
-    Param.MOTOR_RAMP: (0, 1),
-    Param.SURPRISE_SHIFT: (0, 16),
-    Param.SURPRISE_FLOOR: (0, 65535),
-    Param.DOPAMINE_CLIP: (0, 1 << 24),
-    Param.CRITIC_RULE: (0, 1),
-}
 """Least and largest value of every hyperparameter that the contract must hold for."""
 
 FLAGS = (Flag.CONTINUE,) * 8 + (Flag.IDLE, Flag.START, Flag.TERMINATED, Flag.TRUNCATED)

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hebbit.backends import load
-from hebbit.backends.spec import Backend, BrainConfig, Param
+from hebbit.backends.spec import RANGES, Backend, BrainConfig, Param
 from hebbit.scripts.conformance import (
-    RANGES,
     SPECIFICATION,
     Case,
     Dice,

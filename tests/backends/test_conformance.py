@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from hebbit import backends
 from hebbit.backends.numpy_backend import NumpyBackend
-from hebbit.backends.spec import Arrays, Flag, Param
+from hebbit.backends.spec import RANGES, Arrays, Flag, Param
 from hebbit.scripts import conformance
-from hebbit.scripts.conformance import RANGES, Dice, differing_bits, random_case, random_observed
+from hebbit.scripts.conformance import Dice, differing_bits, random_case, random_observed
 
 CASES = 200
 

@@ -1,11 +1,15 @@
 """The table of backends, and that all of them have the protocol's methods with its names and types."""
 
 import inspect
+import re
+from pathlib import Path
 from typing import Any, get_type_hints
 
+import numpy as np
 import pytest
 
 from hebbit import backends
+from hebbit.backends import numba_kernels, spec
 from hebbit.backends.spec import Backend
 
 METHODS = {name for name, member in vars(Backend).items() if inspect.isfunction(member) and not name.startswith("_")}
@@ -59,3 +63,48 @@ def test_a_demanded_backend_that_cannot_load_is_an_error(monkeypatch: pytest.Mon
         backends.load("broken")
     with pytest.raises(ImportError, match=advice):
         backends.load("broken")
+
+
+def test_the_fingerprint_of_the_kernels_sees_every_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numba's cache asks only the file of the cached kernel; without this, edits elsewhere would be ignored."""
+    folder = Path(numba_kernels.__file__).parent
+    for path in folder.glob("*.py"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(numba_kernels, "__file__", str(tmp_path / "numba_kernels.py"))
+    seen = {numba_kernels.source_fingerprint()}
+    sources = [*sorted(tmp_path.glob("numba_*.py")), tmp_path / "spec.py", tmp_path / "philox.py"]
+    for path in sources:
+        path.write_text(path.read_text() + "# changed\n")
+        seen.add(numba_kernels.source_fingerprint())
+    assert len(seen) == len(sources) + 1
+    closures = [cell.cell_contents for cell in numba_kernels.step_all.py_func.__closure__]
+    assert any(isinstance(content, int) for content in closures)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"params": (spec.Param.BASE_RATE, 4096)}, "BASE_RATE in 0..4095"),
+        ({"seed": 2**32}, "a seed of"),
+        ({"traces": -1}, "no negative traces of the critic"),
+        ({"excitement": 16}, "excitement of 0..15"),
+    ],
+)
+def test_what_backends_would_not_hold_alike_is_refused(backend: Backend, change: Any, text: str) -> None:
+    config = spec.BrainConfig(1, 1, (2,))
+    arrays = spec.empty_arrays(config, np.zeros(1, np.uint32))
+    params = np.zeros((1, 1, len(spec.Param)), np.int32)
+    for name in ("traces", "excitement"):
+        arrays[name][:] = change.get(name, 0)
+    if "params" in change:
+        params[..., change["params"][0]] = change["params"][1]
+    with pytest.raises(ValueError, match=re.escape(text)):
+        backend.create(config, params, change.get("seed", 0), arrays)
+
+
+def test_an_unknown_flag_is_refused(backend: Backend) -> None:
+    config = spec.BrainConfig(1, 1, (2,))
+    params = np.zeros((1, 1, len(spec.Param)), np.int32)
+    state = backend.create(config, params, 0, spec.empty_arrays(config, np.zeros(1, np.uint32)))
+    with pytest.raises(ValueError, match="7"):
+        backend.step(state, np.zeros((1, 1, 32), np.uint8), np.zeros(1, np.int32), np.full(1, 7, np.uint8))

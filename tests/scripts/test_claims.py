@@ -247,6 +247,7 @@ def test_digests_agree_in_interpreters_of_their_own(tmp_path: Path) -> None:
     assert run("digest", "--steps", "50", "--numpy-steps", "20", "--out", str(out)) == 0
     lives = {life["life"]: life for one in json.loads(out.read_text())["comparisons"] for life in one["lives"]}
     assert (lives["1 thread"]["numba_threads"], lives["2 threads"]["numba_threads"]) == (1, 2)
+    assert (lives["1 thread"]["stepping_threads"], lives["2 threads"]["stepping_threads"]) == (1, 2)
     assert lives["generic processor"]["numba_cpu"] == "generic"
     assert lives["NumPy, baseline instructions"]["numpy_dispatches"] == []
 
