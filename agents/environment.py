@@ -32,6 +32,11 @@ class EnvSpec:
         try:
             kwargs = dict(self.kwargs) if render_mode is None else {**self.kwargs, "render_mode": render_mode}
             env: gym.Env[Any, Any] = gym.make(self.id, **kwargs)
+        except gym.error.DependencyNotInstalled as error:
+            extra = "pip install 'gymnasium[box2d]'" if "box2d" in str(error).lower() else "see Gymnasium's extras"
+            raise HebbitError(
+                f"environment {brief(self.id, text=repr)} needs a package that is not installed: {extra}"
+            ) from error
         except Exception as error:  # whatever an environment raises, the user named it and its arguments
             raise HebbitError(f"environment {brief(self.id, text=repr)} cannot be made: {_reason(error)}") from error
         for wrapper in self.wrappers:

@@ -253,7 +253,7 @@ def _next_folder(root: Path, name: str) -> Path:
 def _refuse_content(folder: Path) -> None:
     if any(path.name != _LOCK for path in folder.iterdir()):
         raise RunError(
-            f"{folder} is not empty: choose another --run-dir, or go on with the run in it with --resume {folder}"
+            f"{folder} is not empty: choose another --run-dir, or if a run is in it, go on with it by adding --resume"
         )
 
 

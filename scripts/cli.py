@@ -1,6 +1,7 @@
 """The front door: flags, dispatch, and errors as one sentence. Nothing heavy is imported before a command is known."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -158,6 +159,10 @@ def run(argv: Sequence[str] | None) -> int:
         return _complain(str(error), USER_ERROR)
     except KeyboardInterrupt as error:
         return _complain(_sentence("interrupted", error), INTERRUPTED)
+    except BrokenPipeError:
+        # whoever read the output has seen enough; keep Python from complaining when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Exception as error:
         if "--debug" in words:
             raise

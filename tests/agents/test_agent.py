@@ -1,5 +1,6 @@
 """The agent as users of Stable-Baselines3 know one."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -237,9 +238,12 @@ def test_logging_can_be_switched_off(interval: Any) -> None:
     assert newborn().learn(10, log_interval=interval).num_timesteps == 10
 
 
-def test_progress_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_shown_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     newborn().learn(1500, progress_bar=True)
-    assert "step/s" in capfd.readouterr().err
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    newborn().learn(1500, progress_bar=True)
+    assert "step/s" in capsys.readouterr().err
 
 
 def test_an_environment_may_come_in_any_way() -> None:

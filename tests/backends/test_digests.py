@@ -58,9 +58,9 @@ def life_on(threads: int, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], s
     used: set[str] = set()
     kernel = numba_kernels.step_all
 
-    def noting(*arguments: Any) -> None:
+    def noting(*arguments: Any) -> Any:
         used.add(threading.current_thread().name)
-        kernel(*arguments)
+        return kernel(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(numba_kernels, "step_all", noting)
