@@ -125,6 +125,17 @@ def part(observation: Any, path: tuple[str | int, ...]) -> Any:
     return observation
 
 
+@dataclass(slots=True)
+class Dimension:
+    """Range of one dimension as plain floats."""
+
+    mean: float
+    square: float
+    low: float
+    scale: float
+    adaptive: bool
+
+
 class Encoder:
     """Words of an observation space, with the ranges of unbounded dimensions, one row for each of R brains."""
 
@@ -152,12 +163,14 @@ class Encoder:
         self._zeros = np.zeros(self.tuned)
         self._simple = len(self.leaves) == 1 and self.leaves[0].kind == "tuned" and self.leaves[0].path == ()
         self._learning = bool(self.adaptive.any()) and config.warmup > 0
-        self._few = self._simple and brains == 1 and self.tuned <= 16
-        self._frozen: list[tuple[float, float]] | None = None
-        """Ranges of a single brain as plain floats; None when they have changed."""
+        self._brief = self._simple and brains == 1 and self.tuned <= 16
+        self._few: list[Dimension] | None = None
+        """Ranges of a single brain as plain floats; None until they are needed."""
+        self._stale = False
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What learning the ranges changes, for checkpoints and digests."""
+        self._sync()
         names = ("seen", "mean", "square", "low", "scale")
         return {f"encoder_{name}": getattr(self, name).copy() for name in names}
 
@@ -165,7 +178,7 @@ class Encoder:
         """Take over what :meth:`arrays` gave."""
         for name in ("seen", "mean", "square", "low", "scale"):
             getattr(self, name)[...] = arrays[f"encoder_{name}"]
-        self._frozen = None
+        self._few, self._stale = None, False
 
     def as_batch(self, observation: Any) -> list[Any] | None:
         """Observations of a batch, or None if it is a single one."""
@@ -221,9 +234,6 @@ class Encoder:
         """Learn the ranges of unbounded dimensions from one observation of each row, until the warm-up is over."""
         # far beyond any measure, but their squares would overflow
         values = np.minimum(np.maximum(values, -HUGE), HUGE)
-        if len(self.seen) == 1:
-            self._observe_alone(values)
-            return
         seen = self.seen[rows]
         young = seen < self.config.warmup
         if not young.any():
@@ -240,37 +250,52 @@ class Encoder:
         self.square[rows] = np.where(young[:, None], square, self.square[rows])
         self.seen[rows] = seen + young
 
-    def _observe_alone(self, values: F64) -> None:
-        """The same for a single brain, in a third of the time."""
+    def _one(self, observation: Any, learn: bool) -> NDArray[np.uint8]:
+        """Intensities [1, words, 32] of one observation of one brain: for a few values plain floats are quicker."""
+        try:
+            array = np.asarray(observation, np.float64)
+        except NO_VALUES as error:
+            raise self._foreign(error) from error
+        if array.shape != self.leaves[0].space.shape:
+            raise ObservationError(f"observations must have shape {self.leaves[0].space.shape}, got {array.shape}")
+        values, positions, top = array.ravel().tolist(), [], LEVELS - 1
+        for value in values:
+            if value - value != 0.0:
+                raise _not_finite(array.reshape(1, -1))
+        if self._few is None:
+            columns = (self.mean, self.square, self.low, self.scale, self.adaptive[None])
+            self._few = [Dimension(*one) for one in zip(*(column[0].tolist() for column in columns), strict=True)]
+        if learn:
+            self._observe_few(values, self._few)
+        for value, dimension in zip(values, self._few, strict=True):
+            position = (value - dimension.low) * dimension.scale
+            positions.append(0 if position < 0.0 else int(position) if position < top else top)
+        return self.table[positions][None]
+
+    def _observe_few(self, values: list[float], dimensions: "list[Dimension]") -> None:
+        """As :meth:`observe`, for :meth:`_one`."""
         n = int(self.seen[0]) + 1
         if n > self.config.warmup:
             self._learning = False
             return
-        self.seen[0], self._frozen = n, None
-        difference = values - self.mean
-        self.mean += difference / n
-        self.square += difference * (values - self.mean)
-        reach = self.config.range_deviations * (np.sqrt(self.square / n) + 1e-6)
-        np.copyto(self.low, self.mean - reach, where=self.adaptive)
-        np.copyto(self.scale, (LEVELS - 1) / (2 * reach), where=self.adaptive)
+        self.seen[0], self._stale = n, True
+        deviations = self.config.range_deviations
+        for value, dimension in zip(values, dimensions, strict=True):
+            value = min(max(value, -HUGE), HUGE)
+            difference = value - dimension.mean
+            dimension.mean += difference / n
+            dimension.square += difference * (value - dimension.mean)
+            if dimension.adaptive:
+                reach = deviations * (math.sqrt(dimension.square / n) + 1e-6)
+                dimension.low, dimension.scale = dimension.mean - reach, (LEVELS - 1) / (2 * reach)
 
-    def _one(self, observation: Any) -> NDArray[np.uint8]:
-        """Intensities [1, words, 32] of one observation of one brain: for a few values plain floats are quicker."""
-        try:
-            values = np.asarray(observation, np.float64)
-        except NO_VALUES as error:
-            raise self._foreign(error) from error
-        if values.shape != self.leaves[0].space.shape:
-            raise ObservationError(f"observations must have shape {self.leaves[0].space.shape}, got {values.shape}")
-        if self._frozen is None:
-            self._frozen = list(zip(self.low[0].tolist(), self.scale[0].tolist(), strict=True))
-        positions, top = [], LEVELS - 1
-        for value, (low, scale) in zip(values.ravel().tolist(), self._frozen, strict=True):
-            if value - value != 0.0:
-                raise _not_finite(values.reshape(1, -1))
-            position = (value - low) * scale
-            positions.append(0 if position < 0.0 else int(position) if position < top else top)
-        return self.table[positions][None]
+    def _sync(self) -> None:
+        """Bring the arrays up to date with what plain floats have learned."""
+        if self._stale and self._few is not None:
+            for column, one in enumerate(self._few):
+                self.mean[0, column], self.square[0, column] = one.mean, one.square
+                self.low[0, column], self.scale[0, column] = one.low, one.scale
+        self._stale = False
 
     def encode(self, observations: Sequence[Any], rows: Rows, learn: bool = False) -> NDArray[np.uint8]:
         """Intensities of one observation for each of some rows (brains): uint8 [n, words, 32]."""
@@ -290,8 +315,9 @@ class Encoder:
 
     def _tuned(self, observations: Sequence[Any], rows: Rows, learn: bool) -> NDArray[np.uint8]:
         learning = learn and self._learning
-        if self._few and len(observations) == 1 and not learning:
-            return self._one(observations[0])
+        if self._brief and len(observations) == 1:
+            return self._one(observations[0], learning)
+        self._sync()
         values = self.values(observations)
         if learning:
             self.observe(rows, values)

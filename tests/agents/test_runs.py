@@ -104,7 +104,7 @@ def test_an_empty_folder_is_taken_and_a_full_one_refused(tmp_path: Path) -> None
     with RunDirectory.create("E", folder) as run:  # nothing was written
         run.write_config({})
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(RunError, match=f"is not empty: choose another --run-dir, or .* --resume {folder}"):
+    with pytest.raises(RunError, match="is not empty: choose another --run-dir, or .* --resume"):
         RunDirectory.create("E", folder)
     with pytest.raises(RunError, match="is a file where a folder is needed"):
         RunDirectory.create("E", folder / "config.json")
