@@ -153,7 +153,7 @@ def _check_output(name: str | None) -> None:
     if name is not None and os.path.lexists(name):
         raise RunError(f"{name} exists already: choose another --out, it would not be overwritten")
     if name is not None and not Path(name).absolute().parent.is_dir():
-        raise RunError(f"{Path(name).parent} is no folder: make it, or choose another --out")
+        raise RunError(f"{name} needs its folder {Path(name).parent}: make it, or choose another --out")
 
 
 def _write_new(path: Path, text: str) -> None:
