@@ -7,7 +7,7 @@ a handful of arguments. This module converts between those rows and the canonica
 import functools
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -170,37 +170,48 @@ class NumbaBackend:
     def step(self, state: NumbaState, intensities: NDArray[np.uint8], rewards: I32, flags: NDArray[np.uint8]) -> I32:
         """See :class:`hebbit.backends.spec.Backend`."""
         actions = np.zeros((len(flags), len(state.groups)), np.int32)
-        if len(flags) < PARALLEL_FROM or THREADS == 1:
-            self._step_some(slice(None), state, intensities, rewards, flags, actions)
-            return actions
-        bounds = np.linspace(0, len(flags), THREADS + 1).astype(int)
-        parts = [slice(a, b) for a, b in itertools.pairwise(bounds)]
-        waiting = [
-            pool().submit(self._step_some, part, state, intensities, rewards, flags, actions) for part in parts[1:]
-        ]
-        try:
-            self._step_some(parts[0], state, intensities, rewards, flags, actions)
-        finally:
-            # nobody may go on changing brains behind an exception
-            wait(waiting)
-        for future in waiting:
-            future.result()
+
+        def some(start: int, stop: int) -> bool:
+            part = slice(start, stop)
+            known = kernels.step_all(
+                state.sizes, state.groups, state.params[part], np.uint32(state.seed), state.memory[part],
+                state.wires[part], state.scratch[part], intensities[part], rewards[part], flags[part], actions[part],
+            )  # fmt: skip
+            return bool(known)
+
+        self._shared_out(some, flags)
+        return actions
+
+    def run(self, state: NumbaState, intensities: NDArray[np.uint8], rewards: I32, flags: NDArray[np.uint8]) -> I32:
+        """See :class:`hebbit.backends.spec.Backend`."""
+        actions = np.zeros((*flags.shape, len(state.groups)), np.int32)
+
+        def some(start: int, stop: int) -> bool:
+            known = kernels.run_all(
+                state.sizes, state.groups, state.params, np.uint32(state.seed), state.memory, state.wires,
+                state.scratch, start, stop, intensities, rewards, flags, actions,
+            )  # fmt: skip
+            return bool(known)
+
+        self._shared_out(some, flags)
         return actions
 
     @staticmethod
-    def _step_some(
-        part: slice,
-        state: NumbaState,
-        intensities: NDArray[np.uint8],
-        rewards: I32,
-        flags: NDArray[np.uint8],
-        actions: I32,
-    ) -> None:
-        """Step some brains; they share nothing, so threads cannot change a bit."""
-        known = kernels.step_all(
-            state.sizes, state.groups, state.params[part], np.uint32(state.seed), state.memory[part],
-            state.wires[part], state.scratch[part], intensities[part], rewards[part], flags[part], actions[part],
-        )  # fmt: skip
+    def _shared_out(some: Callable[[int, int], bool], flags: NDArray[np.uint8]) -> None:
+        """Let the threads step some brains each; they share nothing, so that cannot change a bit."""
+        brains = flags.shape[-1]
+        if brains < PARALLEL_FROM or THREADS == 1:
+            known = some(0, brains)
+        else:
+            bounds = np.linspace(0, brains, THREADS + 1).astype(int).tolist()
+            parts = list(itertools.pairwise(bounds))
+            waiting = [pool().submit(some, *part) for part in parts[1:]]
+            try:
+                known = some(*parts[0])
+            finally:
+                # nobody may go on changing brains behind an exception
+                wait(waiting)
+            known = all([known, *(future.result() for future in waiting)])
         if not known:
             raise ValueError(f"flags must be of {[int(flag) for flag in Flag]}, got {flags.tolist()}")
 

@@ -99,6 +99,23 @@ def compile_steps(fingerprint):
                 )  # fmt: skip
         return True
 
+    @njit(cache=True, nogil=True)
+    def run_all(sizes, groups, params, seed, memory, wires, scratch, start, stop, intensities, rewards, flags, actions):
+        """T steps of the brains start..stop - 1, one brain after the other: it stays in the cache."""
+        _ = fingerprint
+        for t in range(len(flags)):
+            for b in range(start, stop):
+                if flags[t, b] > Flag.TRUNCATED:
+                    return False
+        for b in range(start, stop):
+            for t in range(len(flags)):
+                if flags[t, b] != Flag.IDLE:
+                    step_brain(
+                        sizes, groups, params[b], seed, memory[b], wires[b], scratch[b], intensities[t, b],
+                        rewards[t, b], flags[t, b], actions[t, b],
+                    )  # fmt: skip
+        return True
+
     @njit(cache=True)
     def predict_all(
         sizes, groups, params, seed, memory, wires, brains, intensities, excitement, presentations, calm, actions,
@@ -123,7 +140,7 @@ def compile_steps(fingerprint):
             values[i] = drives[a:]
             unpack_nibbles(scratch, sizes[LIVE], sizes[W], after[i])
 
-    return step_all, predict_all
+    return step_all, run_all, predict_all
 
 
-step_all, predict_all = compile_steps(source_fingerprint())
+step_all, run_all, predict_all = compile_steps(source_fingerprint())

@@ -71,6 +71,13 @@ class NumpyBackend:
                 actions[brain] = self._step(state, brain, intensities[brain].astype(np.int32), reward, Flag(flag))
         return actions
 
+    def run(self, state: NumpyState, intensities: NDArray[np.uint8], rewards: I32, flags: NDArray[np.uint8]) -> I32:
+        """See :class:`hebbit.backends.spec.Backend`."""
+        actions = np.zeros((*flags.shape, len(state.config.groups)), np.int32)
+        for t in range(len(flags)):
+            actions[t] = self.step(state, intensities[t], rewards[t], flags[t])
+        return actions
+
     def _step(self, state: NumpyState, brain: int, intensity: I32, reward: int, flag: Flag) -> I32:
         arrays, config, params = state.arrays, state.config, state.params[brain]
         now = int(arrays["presentation"][brain])

@@ -296,6 +296,18 @@ class Backend(Protocol):
             flags: uint8 [R] of :class:`Flag`.
         """
 
+    def run(
+        self, state: Any, intensities: NDArray[np.uint8], rewards: NDArray[np.int32], flags: NDArray[np.uint8]
+    ) -> NDArray[np.int32]:
+        """T steps over recorded observations, the same bits as T calls of :meth:`step`: int32 [T, R, G].
+
+        Args:
+            state: changed in place.
+            intensities: uint8 [T, R, D, 32], 0..15.
+            rewards: int32 [T, R].
+            flags: uint8 [T, R] of :class:`Flag`.
+        """
+
     def predict(
         self,
         state: Any,

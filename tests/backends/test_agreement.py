@@ -140,3 +140,15 @@ def test_questions_agree_brain_by_brain(compared: str) -> None:
         state = load(name).create(case.config, case.params, case.seed, case.arrays)
         answers.append(load(name).predict(state, *many)._asdict())
     assert differences(*answers) == {}
+
+
+@pytest.mark.parametrize(("number", "brains"), [(1, 1), (2, 3), (7, 9)])
+def test_a_run_is_its_steps(backend: Backend, number: int, brains: int) -> None:
+    case, dice = random_case(number, brains), Dice(number, 5)
+    seen = [random_observed(dice, case) for _ in range(6)]
+    recorded = [np.stack(column) for column in zip(*seen, strict=True)]
+    one, other = (backend.create(case.config, case.params, case.seed, case.arrays) for _ in range(2))
+    stepped = np.stack([backend.step(one, *observed) for observed in seen])
+    ran = backend.run(other, *recorded)
+    assert ran.dtype == np.int32 and np.array_equal(ran, stepped)
+    assert differences(backend.export(one), backend.export(other)) == {}
