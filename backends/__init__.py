@@ -7,6 +7,8 @@ from hebbit.backends.spec import Backend
 _TABLE = {
     "numpy": ("hebbit.backends.numpy_backend", "NumpyBackend"),
     "numba": ("hebbit.backends.numba_backend", "NumbaBackend"),
+    "cupy": ("hebbit.backends.cupy_backend", "CupyBackend"),
+    "shim": ("hebbit.backends.shim_backend", "ShimBackend"),
 }
 _LOADED: dict[str, Backend] = {}
 
@@ -31,7 +33,7 @@ def load(name: str = "auto") -> Backend:
         try:
             _LOADED[wanted] = getattr(import_module(module), attribute)()
         except ImportError as error:
-            raise ImportError(
-                f"backend {wanted!r} cannot load: {error}; install what it needs or pick another"
-            ) from error
+            # a backend that misses something says itself what to do about it
+            advice = "; install what it needs or pick another" if isinstance(error, ModuleNotFoundError) else ""
+            raise ImportError(f"backend {wanted!r} cannot load: {error}{advice}") from error
     return _LOADED[wanted]

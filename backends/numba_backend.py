@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hebbit.backends import numba_kernels as kernels
 from hebbit.backends import spec
 from hebbit.backends.numba_layout import B, Size, columns, from_blocks, layout, to_blocks
+from hebbit.backends.planes import pack, pack_traces, unpack, unpack_traces, unpack_weights
 from hebbit.backends.spec import LANES, Arrays, BrainConfig, Flag, Prediction
 from hebbit.backends.wiring import thresholds, wire
 
@@ -40,22 +41,6 @@ def _pool(process: int) -> ThreadPoolExecutor:
 def pool() -> ThreadPoolExecutor:
     """The threads of this process: a forked one needs its own."""
     return _pool(os.getpid())
-
-
-def pack(values: NDArray[Any], planes: int) -> U32:
-    """Bit planes of integers: [..., words, 32] -> uint32 [..., planes, words]."""
-    bits = values[..., None, :, :].astype(np.int32) >> np.arange(planes, dtype=np.int32)[:, None, None]
-    packed = np.packbits((bits & 1).astype(np.uint8), axis=-1, bitorder="little")
-    words: U32 = packed.view(np.uint32)[..., 0]
-    return words
-
-
-def unpack(planes: U32) -> I32:
-    """Unsigned integers from bit planes: uint32 [..., planes, words] -> int32 [..., words, 32]."""
-    bits = planes[..., None] >> np.arange(LANES, dtype=np.uint32) & np.uint32(1)
-    digits = np.arange(planes.shape[-2], dtype=np.uint32)[:, None, None]
-    numbers: I32 = (bits << digits).sum(axis=-3).astype(np.int32)
-    return numbers
 
 
 @dataclass
@@ -135,9 +120,7 @@ class NumbaBackend:
         excitement, weights, traces = self._parts(state)
         excitement[:] = to_blocks(pack(arrays["excitement"], 4), own, excitement.shape[1])
         weights[:] = to_blocks(pack(arrays["weights"], 8), place, weights.shape[2])
-        signed = np.asarray(arrays["traces"]).astype(np.int32)
-        planes = np.concatenate([pack(np.abs(signed), 4), pack(signed < 0, 1)], axis=-2)
-        traces[:] = to_blocks(planes, place, traces.shape[2])
+        traces[:] = to_blocks(pack_traces(arrays["traces"]), place, traces.shape[2])
         for name in ("value", "surprise"):
             section(state, Size[name.upper()], (config.clusters,))[:] = np.asarray(arrays[name], np.int32).view(
                 np.uint32
@@ -151,9 +134,6 @@ class NumbaBackend:
         config = state.config
         place, own = columns(config), np.arange(config.pool_words)
         excitement, weights, traces = self._parts(state)
-        unsigned = unpack(from_blocks(weights, place))
-        planes = from_blocks(traces, place)
-        signs = 1 - 2 * unpack(planes[:, :, 4:])
         numbers = {
             name: section(state, Size[name.upper()], (1,))[:, 0] for name in ("brain", "episode", "presentation")
         }
@@ -162,8 +142,8 @@ class NumbaBackend:
             **{name: view.copy() for name, view in numbers.items()},
             "generation": section(state, Size.GENERATION, (config.pool_words,)).copy(),
             "excitement": unpack(from_blocks(excitement, own)).astype(np.uint8),
-            "weights": (unsigned - 256 * (unsigned > spec.WEIGHT_MAX)).astype(np.int8),
-            "traces": (signs * unpack(planes[:, :, :4])).astype(np.int8),
+            "weights": unpack_weights(from_blocks(weights, place)),
+            "traces": unpack_traces(from_blocks(traces, place)),
             **{name: view.view(np.int32).copy() for name, view in shared.items()},
         }
 

@@ -8,11 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from hebbit.backends import numba_planes as planes
-from hebbit.backends.numba_backend import pack, unpack
 from hebbit.backends.numba_layout import B, columns, from_blocks, layout, to_blocks
 from hebbit.backends.numba_learning import move_weight
 from hebbit.backends.numba_pool import fires
 from hebbit.backends.philox import random_number
+from hebbit.backends.planes import pack, unpack
 from hebbit.backends.spec import BrainConfig
 
 I32 = NDArray[np.int32]

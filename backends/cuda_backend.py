@@ -1,0 +1,251 @@
+"""The contract on a machine that runs the CUDA kernels: a GPU, or the shim that stands for one on a CPU."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hebbit.backends import spec
+from hebbit.backends.cuda_layout import PLANES, Layout, layout
+from hebbit.backends.planes import pack, pack_traces, unpack, unpack_traces, unpack_weights
+from hebbit.backends.spec import LANES, Arrays, BrainConfig, Flag, Prediction
+
+I32 = NDArray[np.int32]
+U8 = NDArray[np.uint8]
+U32 = NDArray[np.uint32]
+SCALARS = ("brain", "episode", "presentation")
+RESERVE = 64 << 20
+"""Device memory that is left alone: the driver and others need some."""
+
+
+class Call(NamedTuple):
+    """One launch: a block for each brain or observation."""
+
+    kernel: str
+    blocks: int
+    arguments: Sequence[Any]
+    """Device arrays, and NumPy scalars of 32 bits."""
+    written: Sequence[int]
+    """Places of the arguments that the kernel writes."""
+
+
+class Machine(Protocol):
+    """What runs kernels and holds their arrays."""
+
+    name: str
+    shared_limit: int
+    """Bytes of shared memory that a block may have."""
+
+    def free_memory(self) -> int:
+        """Bytes of device memory that can still be had."""
+
+    def upload(self, array: NDArray[Any]) -> Any:
+        """A copy on the device."""
+
+    def empty(self, shape: tuple[int, ...], dtype: type) -> Any:
+        """Room on the device, uninitialised."""
+
+    def download(self, array: Any) -> NDArray[Any]:
+        """A copy on the host."""
+
+    def load(self, made: Layout) -> Any:
+        """The kernels compiled for a layout."""
+
+    def launch(self, module: Any, made: Layout, call: Call) -> None:
+        """Run one kernel."""
+
+
+@dataclass
+class DeviceState:
+    """R brains on a device; ``memory`` is all that learning changes."""
+
+    config: BrainConfig
+    params: I32
+    """[R, K, Param], as it was given."""
+    seed: int
+    brains: int
+    layout: Layout
+    module: Any
+    memory: Any
+    """uint32 [R, ROW_LENGTH] on the device, see :class:`Layout`."""
+    rules: Any
+    """The hyperparameters on the device."""
+    groups: Any
+    """int32 on the device: first unit of each group and the end, then the group of each unit."""
+
+
+def to_rows(config: BrainConfig, made: Layout, arrays: Mapping[str, Any]) -> U32:
+    """Canonical arrays as the rows of device memory: uint32 [R, ROW_LENGTH]."""
+    brains, pairs = len(arrays["brain"]), config.outputs * config.words
+    weights, traces = np.asarray(arrays["weights"]), np.asarray(arrays["traces"])
+    flat = (brains, pairs, LANES)
+    planes = np.concatenate([pack(weights.reshape(flat), 8), pack_traces(traces.reshape(flat))], axis=1)
+    parts = {
+        "PAIRS": planes,
+        "EXCITEMENT": pack(np.asarray(arrays["excitement"]), 4),
+        "GENERATION": np.asarray(arrays["generation"], np.uint32),
+        **{name.upper(): np.asarray(arrays[name], np.int32).view(np.uint32) for name in ("value", "surprise")},
+        **{name.upper(): np.asarray(arrays[name], np.uint32)[:, None] for name in SCALARS},
+    }
+    rows = np.zeros((brains, made.row["LENGTH"]), np.uint32)
+    for name, part in parts.items():
+        own = part.reshape(brains, part.size // brains)
+        rows[:, made.row[name] : made.row[name] + own.shape[1]] = own
+    return rows
+
+
+def from_rows(config: BrainConfig, made: Layout, rows: U32) -> Arrays:
+    """The canonical arrays back from rows of device memory."""
+    brains, o, p, w, k = len(rows), config.outputs, config.words, config.pool_words, config.clusters
+
+    def part(name: str, *shape: int) -> U32:
+        start = made.row[name]
+        return rows[:, start : start + int(np.prod(shape, dtype=np.int64))].reshape(brains, *shape)
+
+    planes, whole = part("PAIRS", PLANES, o * p), (brains, o, p, LANES)
+    return {
+        **{name: part(name.upper(), 1)[:, 0].copy() for name in SCALARS},
+        "generation": part("GENERATION", w).copy(),
+        "excitement": unpack(part("EXCITEMENT", 4, w)).astype(np.uint8),
+        "weights": unpack_weights(planes[:, :8]).reshape(whole),
+        "traces": unpack_traces(planes[:, 8:]).reshape(whole),
+        **{name: part(name.upper(), k).view(np.int32).copy() for name in ("value", "surprise")},
+    }
+
+
+def group_table(groups: tuple[int, ...]) -> I32:
+    """First unit of each group and the end, then the group of each unit."""
+    starts = np.concatenate([[0], np.cumsum(groups)])
+    return np.concatenate([starts, np.repeat(np.arange(len(groups)), groups)]).astype(np.int32)
+
+
+def shaped(name: str, array: Any, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
+    """A contiguous array of that shape: a kernel would read beyond the end of a smaller one."""
+    own: NDArray[Any] = np.ascontiguousarray(array, dtype)
+    if own.shape != shape:
+        raise ValueError(f"{name} must be of shape {list(shape)}, got {list(own.shape)}")
+    return own
+
+
+def size_text(size: float) -> str:
+    """Bytes for people."""
+    return f"{size / (1 << 30):.2f} GiB" if size >= 1 << 30 else f"{size / (1 << 20):.1f} MiB"
+
+
+class DeviceBackend:
+    """The contract, with one block of threads for each brain."""
+
+    def __init__(self, machine: Machine) -> None:
+        """Keep the machine; nothing is asked of it yet."""
+        self._machine = machine
+        self.name = machine.name
+
+    def create(self, config: BrainConfig, params: I32, seed: int, arrays: Mapping[str, Any]) -> DeviceState:
+        """See :class:`hebbit.backends.spec.Backend`.
+
+        Raises:
+            ValueError: the brain is too large for one block.
+            MemoryError: the population is too large for the device.
+        """
+        spec.check(config, np.asarray(params), seed, arrays)
+        machine, brains = self._machine, len(arrays["brain"])
+        made = layout(config, machine.shared_limit)
+        self._plan(brains * (made.row_bytes + step_bytes(config)), f"{brains} brains", made.row_bytes)
+        own: I32 = np.array(params, np.int32)
+        return DeviceState(
+            config=config,
+            params=own,
+            seed=seed,
+            brains=brains,
+            layout=made,
+            module=machine.load(made),
+            memory=machine.upload(to_rows(config, made, arrays)),
+            rules=machine.upload(own),
+            groups=machine.upload(group_table(config.groups)),
+        )
+
+    def _plan(self, needed: int, what: str, each: int) -> None:
+        """Refuse what the device cannot hold before anything is allocated."""
+        free = self._machine.free_memory() - RESERVE
+        if needed > free:
+            raise MemoryError(
+                f"{what} need {size_text(needed)} of device memory ({each:,} bytes each) and {size_text(max(free, 0))} "
+                "are free; use fewer, smaller brains, or the backend numba"
+            )
+
+    def export(self, state: DeviceState) -> Arrays:
+        """See :class:`hebbit.backends.spec.Backend`."""
+        return from_rows(state.config, state.layout, self._machine.download(state.memory))
+
+    def step(self, state: DeviceState, intensities: U8, rewards: I32, flags: U8) -> I32:
+        """See :class:`hebbit.backends.spec.Backend`."""
+        actions: I32 = self.run(state, intensities[None], rewards[None], flags[None])[0]
+        return actions
+
+    def run(self, state: DeviceState, intensities: U8, rewards: I32, flags: U8) -> I32:
+        """See :class:`hebbit.backends.spec.Backend`.
+
+        Raises:
+            MemoryError: so many presentations do not fit the device at once.
+        """
+        config, machine = state.config, self._machine
+        steps = len(flags)
+        shape = (steps, state.brains)
+        known = shaped("flags", flags, shape, np.uint8)
+        if known.size and int(known.max()) > Flag.TRUNCATED:
+            raise ValueError(f"flags must be of {[int(flag) for flag in Flag]}, got {known.tolist()}")
+        actions_shape = (*shape, len(config.groups))
+        if not known.size:
+            return np.zeros(actions_shape, np.int32)
+        self._plan(known.size * step_bytes(config), f"{steps} presentations", state.brains * step_bytes(config))
+        seen = machine.upload(shaped("intensities", intensities, (*shape, config.sensory_words, LANES), np.uint8))
+        earned = machine.upload(shaped("rewards", rewards, shape, np.int32))
+        actions = machine.empty(actions_shape, np.int32)
+        arguments = (
+            state.memory, state.rules, state.groups, seen, earned, machine.upload(known), actions,
+            np.uint32(state.seed), np.uint32(steps),
+        )  # fmt: skip
+        machine.launch(state.module, state.layout, Call("run", state.brains, arguments, (0, 6)))
+        return machine.download(actions)
+
+    def predict(
+        self,
+        state: DeviceState,
+        brains: NDArray[np.int64],
+        intensities: U8,
+        excitement: U8,
+        presentations: U32,
+        deterministic: bool,
+    ) -> Prediction:
+        """See :class:`hebbit.backends.spec.Backend`."""
+        config, machine, e = state.config, self._machine, len(brains)
+        shapes = {
+            "actions": (e, len(config.groups)), "volley": (e, config.units), "values": (e, config.clusters),
+            "spikes": (e,), "excitement": (e, config.pool_words, LANES),
+        }  # fmt: skip
+        kinds = {name: np.uint8 if name == "excitement" else np.int32 for name in shapes}
+        if e == 0:
+            return Prediction(**{name: np.zeros(shape, kinds[name]) for name, shape in shapes.items()})
+        asked = np.asarray(brains)
+        if asked.min() < 0 or asked.max() >= state.brains:
+            raise ValueError(f"brains must be within 0..{state.brains - 1}, got {asked.tolist()}")
+        answers = [machine.empty(shape, kinds[name]) for name, shape in shapes.items()]
+        questions = (
+            shaped("brains", asked, (e,), np.uint32),
+            shaped("intensities", intensities, (e, config.sensory_words, LANES), np.uint8),
+            shaped("excitement", excitement, shapes["excitement"], np.uint8),
+            shaped("presentations", presentations, (e,), np.uint32),
+        )
+        arguments = (
+            state.memory, state.rules, state.groups, *(machine.upload(array) for array in questions), *answers,
+            np.uint32(state.seed), np.uint32(deterministic),
+        )  # fmt: skip
+        machine.launch(state.module, state.layout, Call("predict", e, arguments, range(7, 12)))
+        return Prediction(*(machine.download(answer) for answer in answers))
+
+
+def step_bytes(config: BrainConfig) -> int:
+    """Device memory of one presentation of one brain: what it sees, earns and is told, and its actions."""
+    return LANES * config.sensory_words + 4 + 1 + 4 * len(config.groups)

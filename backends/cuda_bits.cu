@@ -1,0 +1,215 @@
+// Philox and arithmetic on bit planes: bit j of a plane is one binary digit of neuron j, so one instruction serves 32
+// neurons. The functions are named after those of equations.py and philox.py, which say what they compute.
+// Only 32-bit words unless a name says otherwise; no includes, so that the text is the whole cache key of its binary.
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef int s32;
+typedef unsigned long long u64;
+typedef long long s64;
+
+#define INLINE static __device__ __forceinline__
+#define ALL 0xFFFFFFFFu
+
+// When and for whom random words are drawn: equations.Clock.
+struct Clock {
+  u32 now;     // presentation
+  u32 stream;  // 0 in training, STREAM_EVALUATION otherwise
+  u32 seed;
+  u32 brain;
+  u32 calm;
+};
+
+// philox.draw: the four words of the counter (word, presentation, cycle << 16 | number, stream) under (seed, brain).
+INLINE void draw(u32 word, u32 cycle, u32 number, u32 stream, const Clock &clock, u32 *r) {
+  u32 c0 = word, c1 = clock.now, c2 = cycle << 16 | number, c3 = stream;
+  u32 k0 = clock.seed, k1 = clock.brain;
+#pragma unroll ROUNDS_UNROLLED
+  for (int round = 0; round < 10; ++round) {
+    u32 h0 = __umulhi(PHILOX_M0, c0), l0 = PHILOX_M0 * c0;
+    u32 h1 = __umulhi(PHILOX_M1, c2), l1 = PHILOX_M1 * c2;
+    c0 = h1 ^ c1 ^ k0;
+    c1 = l1;
+    c2 = h0 ^ c3 ^ k1;
+    c3 = l0;
+    k0 += PHILOX_W0;
+    k1 += PHILOX_W1;
+  }
+  r[0] = c0;
+  r[1] = c1;
+  r[2] = c2;
+  r[3] = c3;
+}
+
+// philox.scaled: a uniform integer below size.
+INLINE u32 scaled(u32 word, u32 size) { return __umulhi(word, size); }
+
+INLINE u32 mask(bool condition) { return condition ? ALL : 0u; }
+
+// All ones if that binary digit of a number is set.
+INLINE u32 digit(u32 number, u32 bit) { return 0u - (number >> bit & 1u); }
+
+INLINE u32 majority(u32 a, u32 b, u32 c) { return (a & b) | (c & (a ^ b)); }
+
+// One digit of the comparison r < m, least significant first.
+INLINE u32 below(u32 r, u32 m, u32 lt) { return (~r & m) | (~(r ^ m) & lt); }
+
+INLINE u32 below4(const u32 *r, const u32 *m, u32 lt) {
+#pragma unroll
+  for (int i = 0; i < 4; ++i) lt = below(r[i], m[i], lt);
+  return lt;
+}
+
+// The same against a number that all lanes share, given by four of its digits.
+INLINE u32 below_number(const u32 *r, u32 number, u32 first, u32 lt) {
+#pragma unroll
+  for (int i = 0; i < 4; ++i) lt = below(r[i], digit(number, first + i), lt);
+  return lt;
+}
+
+// Lanes that win a chance of 256, with the planes of draws `number` and `number + 1`.
+INLINE u32 wins(u32 word, u32 cycle, u32 number, u32 stream, const Clock &clock, u32 chance) {
+  u32 r[4];
+  draw(word, cycle, number, stream, clock, r);
+  u32 lt = below_number(r, chance, 0, 0);
+  draw(word, cycle, number + 1, stream, clock, r);
+  return below_number(r, chance, 4, lt) | digit(chance, 8);
+}
+
+// x + y, at most 15; into x.
+INLINE void add_saturating(u32 *x, const u32 *y) {
+  u32 carry = 0;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    u32 sum = x[i] ^ y[i] ^ carry;
+    carry = majority(x[i], y[i], carry);
+    x[i] = sum;
+  }
+#pragma unroll
+  for (int i = 0; i < 4; ++i) x[i] |= carry;
+}
+
+// x - y modulo 16 into x; the lanes that borrowed (x < y).
+INLINE u32 subtract(u32 *x, const u32 *y) {
+  u32 borrow = 0;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    u32 difference = x[i] ^ y[i] ^ borrow;
+    borrow = (~x[i] & (y[i] | borrow)) | (y[i] & borrow);
+    x[i] = difference;
+  }
+  return borrow;
+}
+
+// One more, modulo 16, in some lanes.
+INLINE void increment(u32 *n, u32 lanes) {
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    u32 carry = n[i] & lanes;
+    n[i] ^= lanes;
+    lanes = carry;
+  }
+}
+
+// equations.lose in some lanes: x minus (x + r mod 2**shift) >> shift, shift 0..3.
+INLINE void lose(u32 *x, const u32 *r, u32 shift, u32 lanes) {
+  u32 t[8];
+  u32 carry = 0;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    u32 a = i < 3 ? r[i] & mask(shift > i) : 0u;
+    t[i] = x[i] ^ a ^ carry;
+    carry = majority(x[i], a, carry);
+  }
+  t[4] = carry;
+  t[5] = t[6] = t[7] = 0;
+  // a shift of 0..3 digits: by two if its second digit is set, then by one
+  u32 one = digit(shift, 0), two = digit(shift, 1);
+#pragma unroll
+  for (int i = 0; i < 6; ++i) t[i] = (t[i] & ~two) | (t[i + 2] & two);
+#pragma unroll
+  for (int i = 0; i < 4; ++i) t[i] = ((t[i] & ~one) | (t[i + 1] & one)) & lanes;
+  subtract(x, t);
+}
+
+// (n f + r) >> 4 for four-bit n and r and a number f of 0..16: a serial multiplier; into n.
+INLINE void share_of(u32 *n, const u32 *r, u32 f) {
+  u32 a[5] = {r[0], r[1], r[2], r[3], 0};
+#pragma unroll
+  for (int bit = 0; bit < 4; ++bit) {
+    u32 on = digit(f, bit), carry = 0;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      u32 m = n[i] & on, sum = a[i] ^ m ^ carry;
+      carry = majority(a[i], m, carry);
+      if (i > 0) a[i - 1] = sum;  // the lowest digit is of no further use
+    }
+    a[3] = carry;
+  }
+  u32 whole = digit(f, 4);
+#pragma unroll
+  for (int i = 0; i < 4; ++i) n[i] = a[i] | (n[i] & whole);
+}
+
+// equations.added_trace: sign-magnitude traces e[0..3], e[4] plus a gain of one sign, saturating at +-15.
+INLINE void add_signed(u32 *e, const u32 *gain, u32 negative) {
+  u32 up[4] = {e[0], e[1], e[2], e[3]}, down[4] = {e[0], e[1], e[2], e[3]};
+  add_saturating(up, gain);
+  u32 borrow = subtract(down, gain);
+  u32 other = e[4] ^ negative;  // lanes where trace and gain differ in sign
+  u32 flip = borrow, any = 0;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    // the magnitude of a negative difference is its complement of two
+    u32 d = down[i] ^ (borrow & ~flip);
+    flip &= ~down[i];
+    e[i] = (up[i] & ~other) | (d & other);
+    any |= e[i];
+  }
+  u32 sign = (e[4] & ~(other & borrow)) | (negative & other & borrow);
+  e[4] = sign & any;
+}
+
+// The larger of two four-bit numbers; into e.
+INLINE void larger(u32 *e, const u32 *gain) {
+  u32 rest[4] = {e[0], e[1], e[2], e[3]};
+  u32 less = subtract(rest, gain);
+#pragma unroll
+  for (int i = 0; i < 4; ++i) e[i] ^= (e[i] ^ gain[i]) & less;
+}
+
+// equations.moved_weights: add 2**k in the lanes of `moves`, or subtract it where `down`; saturates at -128 and 127.
+// Subtracting is adding to the complement, and what would carry into the sign saturates instead.
+INLINE void move_weight(u32 *w, u32 moves, u32 down, u32 k) {
+  u32 carry = 0;
+#pragma unroll
+  for (int i = 0; i < 7; ++i) {
+    // digits above MAX_STEP_SHIFT = 6 can only be reached by the carry, which is then the only summand
+    u32 a = (moves & mask(k == i)) | carry, y = w[i] ^ down;
+    carry = y & a;
+    w[i] = y ^ a;
+  }
+  u32 y7 = w[7] ^ down, over = carry & ~y7;
+  w[7] = (y7 ^ carry ^ over) ^ down;
+#pragma unroll
+  for (int i = 0; i < 7; ++i) w[i] = (w[i] | over) ^ down;
+}
+
+// Sum over the lanes of a warp. Before sm_80 there is no instruction for it.
+INLINE s32 warp_sum(s32 x) {
+#if __CUDA_ARCH__ >= 800
+  return __reduce_add_sync(ALL, x);
+#else
+#pragma unroll
+  for (int distance = 16; distance > 0; distance >>= 1) x += __shfl_xor_sync(ALL, x, distance);
+  return x;
+#endif
+}
+
+// The four digit planes of 32 bytes, one read by each lane of a warp.
+INLINE void packed(const u8 *bytes, u32 lane, u32 *planes) {
+  u32 x = bytes[lane];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) planes[i] = __ballot_sync(ALL, x >> i & 1u);
+}

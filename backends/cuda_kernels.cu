@@ -1,0 +1,155 @@
+// The kernels: one block is one brain.
+
+// Excitement of this thread's pool word.
+INLINE void load_excitement(const u32 *row, u32 *x) {
+#pragma unroll
+  for (u32 i = 0; i < 4; ++i) x[i] = threadIdx.x < POOL ? row[ROW_EXCITEMENT + i * POOL + threadIdx.x] : 0u;
+}
+
+INLINE void store_excitement(u32 *row, const u32 *x) {
+  if (threadIdx.x >= POOL) return;
+#pragma unroll
+  for (u32 i = 0; i < 4; ++i) row[ROW_EXCITEMENT + i * POOL + threadIdx.x] = x[i];
+}
+
+INLINE void copy(u32 *to, const u32 *from, u32 length) {
+  for (u32 i = threadIdx.x; i < length; i += THREADS) to[i] = from[i];
+}
+
+// One presentation and its learning: numpy_backend._step. Every reading of the board lies behind a barrier after the
+// last writing, and every writing behind one after the last reading.
+INLINE void step(u32 *pairs, u32 *x, u32 slots, const u8 *intensity, s32 reward, u32 flag, const s32 *params,
+                 const s32 *groups, const Clock &clock, u32 *board, s32 *actions) {
+  const s32 *group_of = groups + GROUPS + 1;
+  bool acts = flag == FLAG_START || flag == FLAG_CONTINUE;
+  if (flag == FLAG_START) x[0] = x[1] = x[2] = x[3] = 0;
+  clear_sums(board);
+  if (flag != FLAG_TERMINATED) {
+    present(intensity, x, slots, params, clock, board);
+    BARRIER();
+    sum_spikes(board);
+    sum_weights(pairs, board);
+    BARRIER();
+    readout(group_of, board);
+  } else {
+    // what follows the end is worth nothing
+    for (u32 i = threadIdx.x; i < UNITS + CLUSTERS; i += THREADS) board[BOARD_DRIVES + i] = 0;
+  }
+  BARRIER();
+  if (acts) fire_motors(params, group_of, clock, board);
+  if (flag != FLAG_START) broadcast(reward, params, clock, board);
+  BARRIER();
+  keep_values(flag != FLAG_START, board);
+  if (acts) {
+    choose(groups, clock, board);
+    BARRIER();
+    credit(params, groups, group_of, board);
+    for (u32 i = threadIdx.x; i < GROUPS; i += THREADS) actions[i] = (s32)board[BOARD_CHOICE + i];
+    BARRIER();
+  } else {
+    x[0] = x[1] = x[2] = x[3] = 0;
+  }
+  change(pairs, params, flag, clock, board);
+  BARRIER();
+}
+
+// T presentations of all brains, learning included.
+// memory [brains, ROW_LENGTH], params [brains, CLUSTERS, PARAM_COUNT], groups [GROUPS + 1 starts, UNITS groups],
+// intensities [steps, brains, SENSORY, 32], rewards and flags [steps, brains], actions [steps, brains, GROUPS].
+extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
+run(u32 *memory, const s32 *params, const s32 *groups, const u8 *intensities, const s32 *rewards, const u8 *flags,
+    s32 *actions, u32 seed, u32 steps) {
+  extern __shared__ u32 board[];
+  u32 *row = memory + (u64)blockIdx.x * ROW_LENGTH, x[4], slots = 0;
+  const s32 *own = params + (u64)blockIdx.x * CLUSTERS * PARAM_COUNT;
+  Clock clock = {row[ROW_PRESENTATION], 0, seed, row[ROW_BRAIN], 0};
+  u32 episode = row[ROW_EPISODE];
+#if PAIRS_SHARED
+  u32 *pairs = board + BOARD_PAIRS;
+  copy(pairs, row + ROW_PAIRS, PLANES * PAIRS);
+#else
+  u32 *pairs = row + ROW_PAIRS;
+#endif
+  copy(board + BOARD_VALUE, row + ROW_VALUE, 2 * CLUSTERS);  // and the surprise behind it
+  load_excitement(row, x);
+  if (threadIdx.x < POOL) slots = wire(threadIdx.x, row[ROW_GENERATION + threadIdx.x], clock, board);
+  BARRIER();
+#pragma unroll 1
+  for (u32 t = 0; t < steps; ++t) {
+    u64 at = (u64)t * gridDim.x + blockIdx.x;
+    u32 flag = flags[at];
+    for (u32 i = threadIdx.x; i < GROUPS; i += THREADS) actions[at * GROUPS + i] = 0;
+    if (flag == FLAG_IDLE) continue;
+    step(pairs, x, slots, intensities + at * (32 * SENSORY), rewards[at], flag, own, groups, clock, board,
+         actions + at * GROUPS);
+    clock.now += 1;
+    episode += flag == FLAG_START;
+  }
+  store_excitement(row, x);
+#if PAIRS_SHARED
+  copy(row + ROW_PAIRS, pairs, PLANES * PAIRS);
+#endif
+  copy(row + ROW_VALUE, board + BOARD_VALUE, 2 * CLUSTERS);
+  if (threadIdx.x == 0) {
+    row[ROW_PRESENTATION] = clock.now;
+    row[ROW_EPISODE] = episode;
+  }
+}
+
+// Excitement [POOL, 32] in bytes: a lane for each neuron, then a lane for each word, and back.
+INLINE void unpack_excitement(const u8 *bytes, u32 *x) {
+  u32 thread = threadIdx.x, lane = thread & 31u, first = thread - lane;
+#pragma unroll
+  for (u32 i = 0; i < 4; ++i) x[i] = 0;
+  for (u32 word = first; word < min(first + 32, POOL); ++word) {
+    u32 planes[4];
+    packed(bytes + 32 * word, lane, planes);
+#pragma unroll
+    for (u32 i = 0; i < 4; ++i)
+      if (word == thread) x[i] = planes[i];
+  }
+}
+
+INLINE void pack_excitement(u8 *bytes, const u32 *x) {
+  u32 thread = threadIdx.x, lane = thread & 31u, first = thread - lane;
+  for (u32 word = first; word < min(first + 32, POOL); ++word) {
+    u32 number = 0;
+#pragma unroll
+    for (u32 i = 0; i < 4; ++i) number |= (__shfl_sync(ALL, x[i], word - first) >> lane & 1u) << i;
+    bytes[32 * word + lane] = (u8)number;
+  }
+}
+
+// Answers without learning: numpy_backend.predict, one block for each observation.
+// asked [observations]: whose brain; excitement and after [observations, POOL, 32]; actions [observations, GROUPS],
+// volley [.., UNITS], values [.., CLUSTERS], spikes [..].
+extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
+predict(const u32 *memory, const s32 *params, const s32 *groups, const u32 *asked, const u8 *intensities,
+        const u8 *excitement, const u32 *presentations, s32 *actions, s32 *volley, s32 *values, s32 *spikes, u8 *after,
+        u32 seed, u32 calm) {
+  extern __shared__ u32 board[];
+  u64 i = blockIdx.x, whose = asked[i];
+  const u32 *row = memory + whose * ROW_LENGTH;
+  const s32 *own = params + whose * CLUSTERS * PARAM_COUNT, *group_of = groups + GROUPS + 1;
+  Clock clock = {calm ? 0u : presentations[i], STREAM_EVALUATION, seed, row[ROW_BRAIN], calm};
+  u32 x[4], slots = 0;
+  unpack_excitement(excitement + i * (32 * POOL), x);
+  if (threadIdx.x < POOL) slots = wire(threadIdx.x, row[ROW_GENERATION + threadIdx.x], clock, board);
+  clear_sums(board);
+  present(intensities + i * (32 * SENSORY), x, slots, own, clock, board);
+  BARRIER();
+  sum_spikes(board);
+  sum_weights(row + ROW_PAIRS, board);
+  BARRIER();
+  readout(group_of, board);
+  BARRIER();
+  fire_motors(own, group_of, clock, board);
+  BARRIER();
+  choose(groups, clock, board);
+  BARRIER();
+  for (u32 j = threadIdx.x; j < GROUPS; j += THREADS) actions[i * GROUPS + j] = (s32)board[BOARD_CHOICE + j];
+  for (u32 j = threadIdx.x; j < UNITS; j += THREADS) volley[i * UNITS + j] = (s32)board[BOARD_VOLLEY + j];
+  for (u32 j = threadIdx.x; j < CLUSTERS; j += THREADS) values[i * CLUSTERS + j] = (s32)board[BOARD_DRIVES + UNITS + j];
+  if (threadIdx.x == 0) spikes[i] = (s32)board[BOARD_SUMS + OUTPUTS];
+  pack_excitement(after + i * (32 * POOL), x);
+}

@@ -1,0 +1,176 @@
+"""How the CUDA kernels lay a brain out: its row of device memory, the board in shared memory, the launch.
+
+Every size and place is fixed when the kernels are compiled, through ``-D``; :func:`source` is their whole text.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from importlib.resources import files
+
+import numpy as np
+
+from hebbit.backends import philox, spec
+from hebbit.backends.spec import LANES, BrainConfig, Flag, Param, Stream
+
+WARP = 32
+MAX_WARPS = 32
+"""Warps of the largest block that CUDA allows."""
+PLANES = 13
+"""Planes of a pair of output and word: eight of the weight, five of the trace."""
+WARP_SHARE = 24 << 10
+"""Bytes of shared memory that a warp may take: with more, too few warps fit beside each other to hide latency, and
+weights and traces stay in device memory (and its caches)."""
+RESIDENT_WARPS = 16
+"""Warps that a multiprocessor is to hold at once: leaves 128 registers to each thread."""
+PARTS = ("cuda_bits.cu", "cuda_phases.cu", "cuda_learning.cu", "cuda_kernels.cu")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a brain needs on the device."""
+
+    config: BrainConfig
+    warps: int
+    """Warps of its block."""
+    pairs_shared: bool
+    """Weights and traces live in shared memory while the kernel runs."""
+    row: dict[str, int]
+    """Places in the brain's row of device memory, in words of 32 bits; LENGTH is its end."""
+    board: dict[str, int]
+    """Places in shared memory, likewise."""
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return WARP * self.warps
+
+    @property
+    def row_bytes(self) -> int:
+        """Device memory of a brain, hyperparameters included."""
+        return 4 * (self.row["LENGTH"] + self.config.clusters * len(Param))
+
+    @property
+    def shared_bytes(self) -> int:
+        """Dynamic shared memory of a block."""
+        return 4 * self.board["LENGTH"]
+
+
+def places(parts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Where each part starts when they lie one behind the other, and where the last one ends."""
+    start, found = 0, {}
+    for name, length in parts:
+        found[name] = start
+        start += length
+    return found | {"LENGTH": start}
+
+
+def board_parts(config: BrainConfig) -> list[tuple[str, int]]:
+    """What the threads of a brain share, without the pairs; all from SUMS to SUMS_END is cleared every presentation."""
+    d, w, k, a, g, c = (
+        config.sensory_words, config.pool_words, config.clusters, config.units, len(config.groups), config.cycles,
+    )  # fmt: skip
+    return [
+        ("PLANES", 4 * d), ("SPIKES", 2 * c * d), ("WIRES", config.slots[1] * w), ("DRIVE", c * w),
+        ("COUNTS", 4 * config.words), ("SUMS", config.outputs + 1), ("OWN", 2 * k), ("BEST", g), ("VOLLEY", a),
+        ("SUMS_END", 0), ("DRIVES", a + k), ("CREDIT", a), ("CHOICE", 3 * g), ("MOVES", 2 * k), ("MEAN", k),
+        ("VALUE", k), ("SURPRISE", k),
+    ]  # fmt: skip
+
+
+def layout(config: BrainConfig, shared_limit: int) -> Layout:
+    """The layout of a brain on a device whose blocks have so many bytes of shared memory.
+
+    Raises:
+        ValueError: the brain is too large for one block.
+    """
+    w, k = config.pool_words, config.clusters
+    if w > WARP * MAX_WARPS:
+        raise ValueError(
+            f"a brain on a GPU has at most {WARP * MAX_WARPS} pool words ({LANES * WARP * MAX_WARPS} neurons), got "
+            f"{w}; use fewer pool_words or the backend numba"
+        )
+    warps = min(MAX_WARPS, max(-(-w // WARP), -(-config.sensory_words // WARP)))
+    pairs = PLANES * config.outputs * config.words
+    small = board_parts(config)
+    shared = 4 * places([*small, ("PAIRS", pairs)])["LENGTH"] <= min(shared_limit, warps * WARP_SHARE)
+    board = places([*small, ("PAIRS", pairs if shared else 0)])
+    if 4 * board["LENGTH"] > shared_limit:
+        raise ValueError(
+            f"a brain of {config.words} words, {config.clusters} clusters and {config.cycles} cycles needs "
+            f"{4 * board['LENGTH']} bytes of shared memory and the GPU has {shared_limit} for a block; "
+            "use a smaller brain or the backend numba"
+        )
+    row = places(
+        [
+            ("PAIRS", pairs),
+            ("EXCITEMENT", 4 * w),
+            ("VALUE", k),
+            ("SURPRISE", k),
+            ("PRESENTATION", 1),
+            ("BRAIN", 1),
+            ("EPISODE", 1),
+            ("GENERATION", w),
+        ]  # fmt: skip
+    )
+    return Layout(config, warps, shared, row, board)
+
+
+def defines(made: Layout) -> tuple[str, ...]:
+    """Compiler options that fix the sizes: -DNAME=VALUE."""
+    config = made.config
+    numbers = {
+        "SENSORY": config.sensory_words,
+        "POOL": config.pool_words,
+        "WORDS": config.words,
+        "UNITS": config.units,
+        "OUTPUTS": config.outputs,
+        "GROUPS": len(config.groups),
+        "CLUSTERS": config.clusters,
+        "CYCLES": config.cycles,
+        "SLOTS_MIN": config.slots[0],
+        "SLOTS": config.slots[1],
+        "THRESHOLD": config.threshold,
+        "THRESHOLD_SLOPE": config.threshold_slope,
+        "WARPS": made.warps,
+        "PAIRS_SHARED": int(made.pairs_shared),
+        "MIN_BLOCKS": max(1, RESIDENT_WARPS // made.warps),
+        # the keys of all ten rounds would be kept in registers, of which large blocks have only 64 a thread
+        "ROUNDS_UNROLLED": 10 if made.warps <= RESIDENT_WARPS else 5,
+        **{f"ROW_{name}": place for name, place in made.row.items()},
+        **{f"BOARD_{name}": place for name, place in made.board.items()},
+    }
+    return tuple(f"-D{name}={number}" for name, number in numbers.items())
+
+
+def constants() -> str:
+    """The constants of the contract as C text, so that they stand in one place only."""
+
+    def lines(prefix: str, members: type[IntEnum]) -> list[str]:
+        return [f"#define {prefix}_{member.name} {int(member)}" for member in members]
+
+    table = np.array2string(spec.EXPONENTIAL, separator=",", threshold=10**6, max_line_width=100)
+    numbers = {
+        "PARAM_COUNT": len(Param), "UNIT": spec.UNIT, "DOPAMINE_LIMIT": spec.DOPAMINE_LIMIT,
+        "RATE_BITS": spec.RATE_BITS, "MAX_STEP_SHIFT": spec.MAX_STEP_SHIFT, "EXPONENTIAL_SIZE": len(spec.EXPONENTIAL),
+    }  # fmt: skip
+    random = {
+        "M0": philox.MULTIPLIER_0, "M1": philox.MULTIPLIER_1, "W0": philox.WEYL_0, "W1": philox.WEYL_1,
+    }  # fmt: skip
+    return "\n".join(
+        [
+            f"// From spec.py and philox.py, contract version {spec.CONTRACT_VERSION}.",
+            *lines("STREAM", Stream), *lines("PARAM", Param), *lines("FLAG", Flag),
+            *(f"#define {name} {number}" for name, number in numbers.items()),
+            *(f"#define PHILOX_{name} {number:#x}u" for name, number in random.items()),
+            "static __device__ const unsigned short EXPONENTIAL[EXPONENTIAL_SIZE] = {" + table[1:-1] + "};",
+            "",
+        ]
+    )  # fmt: skip
+
+
+def source() -> str:
+    """The text of the kernels: constants, then the parts, with their names for the compiler's messages."""
+    folder = files("hebbit.backends")
+    parts = [f'#line 1 "{name}"\n' + (folder / name).read_text(encoding="utf-8") for name in PARTS]
+    return '#line 1 "constants"\n' + constants() + "\n".join(parts)

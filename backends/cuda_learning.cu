@@ -1,0 +1,265 @@
+// Readout, action and plasticity. A pair is an output and a word, numbered output * WORDS + word as in the counters of
+// the plastic stream; the threads share the pairs out, whatever output they belong to.
+
+#if WORDS <= 136
+typedef s32 product;  // 256 x 128 x the spikes of so many words fits 31 bits
+#else
+typedef s64 product;
+#endif
+
+// equations.floor_ratio, for a positive or zero denominator.
+INLINE s32 floor_ratio(product numerator, s32 denominator) {
+  if (denominator == 0) return 0;
+  product quotient = numerator / denominator;
+  return (s32)(quotient * denominator > numerator ? quotient - 1 : quotient);
+}
+
+INLINE s32 spikes_of(const u32 *n) {
+  return __popc(n[0]) + (__popc(n[1]) << 1) + (__popc(n[2]) << 2) + (__popc(n[3]) << 3);
+}
+
+INLINE void read_counts(const u32 *board, u32 word, u32 *n) {
+#pragma unroll
+  for (u32 i = 0; i < 4; ++i) n[i] = board[BOARD_COUNTS + i * WORDS + word];
+}
+
+// Sum of w n over the neurons of a word, by popcount of the planes' products.
+INLINE s32 weighted(const u32 *pairs, u32 pair, const u32 *n) {
+  s32 sum = 0;
+#pragma unroll
+  for (u32 b = 0; b < 8; ++b) {
+    u32 w = pairs[b * PAIRS + pair], both[4] = {n[0] & w, n[1] & w, n[2] & w, n[3] & w};
+    s32 term = spikes_of(both) << b;
+    sum = b == 7 ? sum - term : sum + term;
+  }
+  return sum;
+}
+
+INLINE void add_to(u32 *sum, s32 x) {
+#if WARPS == 1
+  *sum += x;  // by one lane alone
+#else
+  atomicAdd(sum, (u32)x);
+#endif
+}
+
+// Everything that is summed up on the board begins with 0.
+INLINE void clear_sums(u32 *board) {
+  for (u32 i = threadIdx.x; i < BOARD_SUMS_END - BOARD_SUMS; i += THREADS) board[BOARD_SUMS + i] = 0;
+}
+
+// Spikes of the presentation, and of each cluster.
+INLINE void sum_spikes(u32 *board) {
+  u32 thread = threadIdx.x;
+  s32 mine = 0;
+  for (u32 word = thread; word < WORDS; word += THREADS) {
+    u32 n[4];
+    read_counts(board, word, n);
+    s32 spikes = spikes_of(n);
+    mine += spikes;
+#if CLUSTERS > 1
+    atomicAdd(board + BOARD_OWN + CLUSTERS + word % CLUSTERS, (u32)spikes);
+#endif
+  }
+  s32 total = warp_sum(mine);
+  if (thread % 32 == 0) add_to(board + BOARD_SUMS + OUTPUTS, total);
+}
+
+// The sums of equations.readout: w n of each output, that of the critic by clusters too.
+INLINE void sum_weights(const u32 *pairs, u32 *board) {
+  u32 thread = threadIdx.x, lane = thread & 31u;
+#pragma unroll 1
+  for (u32 start = thread - lane; start < PAIRS; start += THREADS) {
+    u32 pair = start + lane, output = pair / WORDS, word = pair % WORDS;
+    s32 mine = 0;
+    if (pair < PAIRS) {
+      u32 n[4];
+      read_counts(board, word, n);
+      mine = weighted(pairs, pair, n);
+#if CLUSTERS > 1
+      if (output == UNITS) atomicAdd(board + BOARD_OWN + word % CLUSTERS, (u32)mine);
+#endif
+    }
+    u32 last = min(start + 31, PAIRS - 1) / WORDS;
+    for (u32 one = start / WORDS; one <= last; ++one) {
+      s32 sum = warp_sum(output == one ? mine : 0);
+      if (lane == 0) add_to(board + BOARD_SUMS + one, sum);
+    }
+  }
+}
+
+// equations.readout: drives [UNITS] and values [CLUSTERS] from the sums, and the strongest unit of each group (the
+// lowest on a tie) as drive + 32768 over 65535 - unit.
+INLINE void readout(const s32 *group_of, u32 *board) {
+  for (u32 i = threadIdx.x; i < UNITS + CLUSTERS; i += THREADS) {
+    u32 sum = BOARD_SUMS + min(i, UNITS), total = BOARD_SUMS + OUTPUTS;
+#if CLUSTERS > 1
+    if (i >= UNITS) {
+      sum = BOARD_OWN + i - UNITS;
+      total = sum + CLUSTERS;
+    }
+#endif
+    s32 drive = floor_ratio((product)(s32)board[sum] * UNIT, (s32)board[total]);
+    board[BOARD_DRIVES + i] = (u32)drive;
+    if (i < UNITS) atomicMax(board + BOARD_BEST + group_of[i], (u32)(drive + 32768) << 16 | (65535 - i));
+  }
+}
+
+// equations.motor_chances of one unit.
+INLINE u32 motor_chance(u32 unit, const s32 *params, const s32 *group_of, const u32 *board) {
+  u32 down = (board[BOARD_BEST + group_of[unit]] >> 16) - (board[BOARD_DRIVES + unit] + 32768);
+  u64 index = (u64)down * (u32)params[PARAM_TEMPERATURE] >> 12;
+  u32 chance = EXPONENTIAL[index < EXPONENTIAL_SIZE ? index : EXPONENTIAL_SIZE - 1];
+  return max(chance, (u32)params[PARAM_MOTOR_BASE]);
+}
+
+// equations.motor_spikes: a thread for each unit and cycle. Calm, the chances stand for the spikes.
+INLINE void fire_motors(const s32 *params, const s32 *group_of, const Clock &clock, u32 *board) {
+  for (u32 at = threadIdx.x; at < UNITS * (clock.calm ? 1 : CYCLES); at += THREADS) {
+    u32 unit = at % UNITS, cycle = at / UNITS;
+    u32 spikes = motor_chance(unit, params, group_of, board);
+    if (!clock.calm) {
+      spikes = __popc(wins(unit, cycle, 0, STREAM_MOTOR + clock.stream, clock, spikes));
+      if (params[PARAM_MOTOR_RAMP]) spikes *= cycle + 1;
+    }
+    atomicAdd(board + BOARD_VOLLEY + unit, spikes);
+  }
+}
+
+// equations.drawn_unit within a group.
+INLINE u32 drawn_unit(const u32 *spikes, u32 size, u32 total, u32 random_word, u32 uniform_word) {
+  if (total == 0) return scaled(uniform_word, size);
+  u32 pick = scaled(random_word, total), unit = 0;
+  while (pick >= spikes[unit]) pick -= spikes[unit++];
+  return unit;
+}
+
+// equations.act: a thread for each group chooses its action and the second draw.
+INLINE void choose(const s32 *starts, const Clock &clock, u32 *board) {
+  for (u32 group = threadIdx.x; group < GROUPS; group += THREADS) {
+    u32 start = starts[group], size = starts[group + 1] - start, total = 0, r[4];
+    const u32 *spikes = board + BOARD_VOLLEY + start;
+    for (u32 unit = 0; unit < size; ++unit) total += spikes[unit];
+    draw(group, 0, 0, STREAM_ACTION + clock.stream, clock, r);
+    u32 best = 65535 - (board[BOARD_BEST + group] & 65535u) - start;
+    board[BOARD_CHOICE + group] = clock.calm ? best : drawn_unit(spikes, size, total, r[0], r[1]);
+    board[BOARD_CHOICE + GROUPS + group] = drawn_unit(spikes, size, total, r[2], r[1]);
+    board[BOARD_CHOICE + 2 * GROUPS + group] = total;
+  }
+}
+
+// equations.credit: sixteenths of the counts that enter each unit's trace, and above them its sign.
+INLINE void credit(const s32 *params, const s32 *starts, const s32 *group_of, u32 *board) {
+  for (u32 at = threadIdx.x; at < UNITS; at += THREADS) {
+    u32 group = group_of[at], unit = at - starts[group], total = board[BOARD_CHOICE + 2 * GROUPS + group];
+    bool chosen = unit == board[BOARD_CHOICE + group], second = unit == board[BOARD_CHOICE + GROUPS + group];
+    u32 own = board[BOARD_VOLLEY + at], share = 0;
+    if (total > 0 && params[PARAM_MOTOR_RULE] == 0) share = 16 * (chosen ? total - own : own) / total;
+    if (total > 0 && params[PARAM_MOTOR_RULE] == 1) share = chosen != second ? 16 : 0;
+    board[BOARD_CREDIT + at] = (chosen ? 0u : 32u) | share;
+  }
+}
+
+// equations.step_and_chance, as chance | k << 9.
+INLINE u32 step_and_chance(u32 size, u32 rate, u32 random_word) {
+  u64 expected = (u64)size * rate;
+  u32 k = 0;
+  while (expected > 1u << RATE_BITS && k < MAX_STEP_SHIFT) {
+    expected >>= 1;
+    ++k;
+  }
+  u32 kept = expected > 1u << RATE_BITS ? 1u << RATE_BITS : (u32)expected;
+  return (kept + (random_word >> 16)) >> 16 | k << 9;
+}
+
+// equations.actor_dopamine of |dopamine|.
+INLINE u32 actor_dopamine(u32 size, s32 mean, const s32 *own) {
+  u32 scale = UNIT;
+  if (own[PARAM_SURPRISE_SHIFT] > 0) scale = max(max(mean >> 8, own[PARAM_SURPRISE_FLOOR]), 1);
+  return min(size * 256 / scale, (u32)own[PARAM_DOPAMINE_CLIP]);
+}
+
+// The TD error of each cluster and what it does to the weights: a thread for each cluster and step, the critic's first.
+INLINE void broadcast(s32 reward, const s32 *params, const Clock &clock, u32 *board) {
+  for (u32 at = threadIdx.x; at < 2 * CLUSTERS; at += THREADS) {
+    u32 cluster = at >> 1, actor = at & 1u, r[4];
+    const s32 *own = params + cluster * PARAM_COUNT;
+    s64 mean = (s32)board[BOARD_SURPRISE + cluster];
+    s32 discounted = own[PARAM_GAMMA] * (s32)board[BOARD_DRIVES + UNITS + cluster] >> 15;
+    s64 dopamine = (s64)reward + discounted - (s32)board[BOARD_VALUE + cluster];
+    u64 magnitude = dopamine < 0 ? -dopamine : dopamine;
+    u32 size = magnitude < DOPAMINE_LIMIT ? (u32)magnitude : DOPAMINE_LIMIT;
+    if (own[PARAM_SURPRISE_SHIFT] > 0) mean += ((s64)(256 * size) - mean) >> own[PARAM_SURPRISE_SHIFT];
+    draw(cluster, 0, 0, STREAM_SCALAR, clock, r);
+    u32 rate = anneal(own[actor ? PARAM_ACTOR_RATE : PARAM_CRITIC_RATE], own[PARAM_RATE_AGE], clock.now);
+    u32 move = step_and_chance(actor ? actor_dopamine(size, (s32)mean, own) : size, rate, actor ? r[1] : r[0]);
+    board[BOARD_MOVES + at] = move | (dopamine > 0 ? 1u << 12 : 0u);
+    if (actor) board[BOARD_MEAN + cluster] = (u32)(s32)mean;
+  }
+}
+
+// Once every thread has read the old values.
+INLINE void keep_values(bool learned, u32 *board) {
+  for (u32 cluster = threadIdx.x; cluster < CLUSTERS; cluster += THREADS) {
+    board[BOARD_VALUE + cluster] = board[BOARD_DRIVES + UNITS + cluster];
+    if (learned) board[BOARD_SURPRISE + cluster] = board[BOARD_MEAN + cluster];
+  }
+}
+
+// equations.moved_weights of one pair.
+INLINE void learn(u32 *pairs, u32 pair, const u32 *e, u32 move, const Clock &clock) {
+  u32 r[4], w[8], chance = move & 511u;
+  if (chance == 0) return;
+  draw(pair, 0, 2, STREAM_PLASTICITY, clock, r);
+  u32 moves = below4(r, e, 0);
+  moves &= wins(pair, 0, 0, STREAM_PLASTICITY, clock, chance);
+  if (moves == 0) return;
+#pragma unroll
+  for (u32 b = 0; b < 8; ++b) w[b] = pairs[b * PAIRS + pair];
+  move_weight(w, moves, e[4] ^ ~digit(move, 12), move >> 9 & 7u);
+#pragma unroll
+  for (u32 b = 0; b < 8; ++b) pairs[b * PAIRS + pair] = w[b];
+}
+
+// Decay of one pair's trace by chance, and the counts of this presentation.
+INLINE void remember(u32 *e, u32 pair, const s32 *own, u32 credited, bool critic, const Clock &clock, const u32 *board) {
+  u32 r[4], n[4], who = STREAM_PLASTICITY, share = credited & 31u;
+  u32 chance = own[critic ? PARAM_CRITIC_CHANCE : PARAM_ACTOR_CHANCE];
+  if (chance) {
+    u32 lanes = chance == 256 ? ALL : wins(pair, 0, 5, who, clock, chance);
+    draw(pair, 0, 3, who, clock, r);
+    lose(e, r, own[critic ? PARAM_CRITIC_SHIFT : PARAM_ACTOR_SHIFT], lanes);
+  }
+  e[4] &= e[0] | e[1] | e[2] | e[3];
+  read_counts(board, pair % WORDS, n);
+  if (share < 16) {
+    draw(pair, 0, 4, who, clock, r);
+    share_of(n, r, share);
+  }
+  if (critic && own[PARAM_CRITIC_RULE])
+    larger(e, n);
+  else
+    add_signed(e, n, digit(credited, 5));
+}
+
+// Weights and traces of all pairs, in one pass: dopamine finds the traces of before this presentation.
+INLINE void change(u32 *pairs, const s32 *params, u32 flag, const Clock &clock, const u32 *board) {
+#pragma unroll 1
+  for (u32 pair = threadIdx.x; pair < PAIRS; pair += THREADS) {
+    u32 e[5] = {0, 0, 0, 0, 0}, output = pair / WORDS, cluster = pair % WORDS % CLUSTERS;
+    bool critic = output == UNITS;
+    if (flag != FLAG_START) {
+#pragma unroll
+      for (u32 i = 0; i < 5; ++i) e[i] = pairs[(8 + i) * PAIRS + pair];
+      learn(pairs, pair, e, board[BOARD_MOVES + 2 * cluster + (critic ? 0 : 1)], clock);
+    }
+    if (flag == FLAG_START || flag == FLAG_CONTINUE) {
+      u32 credited = critic ? 16u : board[BOARD_CREDIT + output];
+      remember(e, pair, params + cluster * PARAM_COUNT, credited, critic, clock, board);
+    } else {
+      e[0] = e[1] = e[2] = e[3] = e[4] = 0;
+    }
+#pragma unroll
+    for (u32 i = 0; i < 5; ++i) pairs[(8 + i) * PAIRS + pair] = e[i];
+  }
+}

@@ -1,0 +1,153 @@
+"""The CUDA kernels through CuPy. Importing this needs CuPy, but no GPU and no driver; making the backend needs both."""
+
+import functools
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+try:
+    import cupy
+except ImportError as missing:
+    raise ImportError(
+        f'{missing}; install CuPy with pip install "hebbit[cuda13]" (or [cuda12]), or use the backend numba'
+    ) from missing
+
+from hebbit.backends.cuda_backend import Call, DeviceBackend
+from hebbit.backends.cuda_layout import Layout, defines, source
+
+STATIC_LIMIT = 48 << 10
+"""Shared memory beyond this has to be asked for."""
+
+
+def require_device() -> None:
+    """Say in one sentence what is missing.
+
+    Raises:
+        ImportError: no driver or no device.
+    """
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise ImportError(
+            f"CuPy {cupy.__version__} finds no usable GPU ({error}); install NVIDIA's driver for CUDA "
+            f"{cupy.cuda.runtime.runtimeGetVersion() // 1000} or newer, or use the backend numba"
+        ) from error
+    if count == 0:
+        raise ImportError("there is no CUDA device; use the backend numba")
+
+
+@functools.cache
+def compiled(options: tuple[str, ...], shared_bytes: int) -> dict[str, Any]:
+    """The kernels of a layout; CuPy keeps their binaries on disk."""
+    try:
+        module = cupy.RawModule(code=source(), options=options)
+        kernels = {name: module.get_function(name) for name in ("run", "predict")}
+    except cupy.cuda.compiler.CompileException as error:
+        raise RuntimeError(f"NVRTC does not compile the kernels: {error}") from error
+    for kernel in kernels.values():
+        if shared_bytes > STATIC_LIMIT:
+            kernel.max_dynamic_shared_size_bytes = shared_bytes
+    return kernels
+
+
+class CupyMachine:
+    """The current CUDA device."""
+
+    name = "cupy"
+
+    def __init__(self) -> None:
+        """Look at the device.
+
+        Raises:
+            ImportError: there is none.
+        """
+        require_device()
+        self.device = cupy.cuda.Device()
+        self.shared_limit = int(self.device.attributes["MaxSharedMemoryPerBlockOptin"])
+        self.moved: Counter[str] = Counter()
+        """Bytes that went to the device and came from it."""
+        self.resources: dict[str, dict[str, int]] = {}
+        """Registers, local and shared memory of the kernels last loaded."""
+
+    def free_memory(self) -> int:
+        """Bytes that the device has left, and those that CuPy holds without using them."""
+        return int(self.device.mem_info[0]) + int(cupy.get_default_memory_pool().free_bytes())
+
+    def upload(self, array: NDArray[Any]) -> Any:
+        """A copy on the device."""
+        self.moved["to_device"] += array.nbytes
+        return cupy.asarray(array)
+
+    def empty(self, shape: tuple[int, ...], dtype: type) -> Any:
+        """Room on the device, uninitialised."""
+        return cupy.empty(shape, dtype)
+
+    def download(self, array: Any) -> NDArray[Any]:
+        """A copy on the host, when everything before it is done."""
+        self.moved["from_device"] += array.nbytes
+        host: NDArray[Any] = cupy.asnumpy(array)
+        return host
+
+    def load(self, made: Layout) -> dict[str, Any]:
+        """The kernels compiled for a layout."""
+        kernels = compiled(defines(made), made.shared_bytes)
+        self.resources = {
+            name: {
+                "registers": int(kernel.num_regs),
+                "local_bytes": int(kernel.local_size_bytes),
+                "shared_bytes": made.shared_bytes + int(kernel.shared_size_bytes),
+                "threads": made.threads,
+            }
+            for name, kernel in kernels.items()
+        }
+        return kernels
+
+    def launch(self, module: dict[str, Any], made: Layout, call: Call) -> None:
+        """Run one kernel: a block for each brain or observation."""
+        module[call.kernel]((call.blocks,), (made.threads,), tuple(call.arguments), shared_mem=made.shared_bytes)
+
+    def synchronize(self) -> None:
+        """Wait until the device is idle."""
+        self.device.synchronize()
+
+    def report(self) -> dict[str, Any]:
+        """What the device is, what the kernels take and what has been moved."""
+        properties = cupy.cuda.runtime.getDeviceProperties(self.device.id)
+        return {
+            "name": properties["name"].decode(),
+            "compute_capability": self.device.compute_capability,
+            "multiprocessors": int(properties["multiProcessorCount"]),
+            "clock_khz": int(self.device.attributes["ClockRate"]),
+            "memory_bytes": int(self.device.mem_info[1]),
+            "driver": int(cupy.cuda.runtime.driverGetVersion()),
+            "runtime": int(cupy.cuda.runtime.runtimeGetVersion()),
+            "nvrtc": ".".join(map(str, cupy.cuda.nvrtc.getVersion())),
+            "cupy": cupy.__version__,
+            "numpy": np.__version__,
+            "moved_bytes": dict(self.moved),
+            "kernels": self.resources,
+        }
+
+
+class CupyBackend(DeviceBackend):
+    """The contract on a GPU: one warp is a brain of up to 1024 pool neurons, one block a larger one."""
+
+    _machine: CupyMachine
+
+    def __init__(self) -> None:
+        """Take the current device.
+
+        Raises:
+            ImportError: there is none.
+        """
+        super().__init__(CupyMachine())
+
+    def synchronize(self) -> None:
+        """Wait until the device is idle."""
+        self._machine.synchronize()
+
+    def report(self) -> dict[str, Any]:
+        """See :meth:`CupyMachine.report`."""
+        return self._machine.report()
