@@ -13,13 +13,13 @@ except ImportError as missing:
     ) from missing
 
 ARCHITECTURES = (80, 86, 89, 90, 100, 120)
-"""Compute capabilities that the kernels are compiled for in the tests: A100, RTX 30, RTX 40, H100 and H200, B200, RTX 50."""
+"""Compute capabilities that the tests compile for: A100, RTX 30, RTX 40, H100 and H200, B200, RTX 50."""
 REGISTER_BUDGET = 128
 """Registers of a thread: at 128, sixteen warps fit a multiprocessor of 64 K registers."""
 OPTIONS = ("-std=c++17", "--ptxas-options=-v", "--ptxas-options=--warn-on-spills")
 _USAGE = re.compile(
-    r"entry function '(?P<kernel>\w+)' for '\w+'.*?(?P<stack>\d+) bytes stack frame, (?P<stores>\d+) bytes spill stores, "
-    r"(?P<loads>\d+) bytes spill loads.*?Used (?P<registers>\d+) registers",
+    r"entry function '(?P<kernel>\w+)' for '\w+'.*?(?P<stack>\d+) bytes stack frame, "
+    r"(?P<stores>\d+) bytes spill stores, (?P<loads>\d+) bytes spill loads.*?Used (?P<registers>\d+) registers",
     re.DOTALL,
 )
 

@@ -70,10 +70,10 @@ run(u32 *memory, const s32 *params, const s32 *groups, const u8 *intensities, co
 #else
   u32 *pairs = row + ROW_PAIRS;
 #endif
-  copy(board + BOARD_VALUE, row + ROW_VALUE, 2 * CLUSTERS);  // and the surprise behind it
+  copy(board + BOARD_VALUE, row + ROW_VALUE, CLUSTERS);
+  copy(board + BOARD_SURPRISE, row + ROW_SURPRISE, CLUSTERS);
   load_excitement(row, x);
   if (threadIdx.x < POOL) slots = wire(threadIdx.x, row[ROW_GENERATION + threadIdx.x], clock, board);
-  BARRIER();
 #pragma unroll 1
   for (u32 t = 0; t < steps; ++t) {
     u64 at = (u64)t * gridDim.x + blockIdx.x;
@@ -89,7 +89,8 @@ run(u32 *memory, const s32 *params, const s32 *groups, const u8 *intensities, co
 #if PAIRS_SHARED
   copy(row + ROW_PAIRS, pairs, PLANES * PAIRS);
 #endif
-  copy(row + ROW_VALUE, board + BOARD_VALUE, 2 * CLUSTERS);
+  copy(row + ROW_VALUE, board + BOARD_VALUE, CLUSTERS);
+  copy(row + ROW_SURPRISE, board + BOARD_SURPRISE, CLUSTERS);
   if (threadIdx.x == 0) {
     row[ROW_PRESENTATION] = clock.now;
     row[ROW_EPISODE] = episode;
@@ -146,7 +147,7 @@ predict(const u32 *memory, const s32 *params, const s32 *groups, const u32 *aske
   fire_motors(own, group_of, clock, board);
   BARRIER();
   choose(groups, clock, board);
-  BARRIER();
+  // each thread hands out the actions that it chose itself
   for (u32 j = threadIdx.x; j < GROUPS; j += THREADS) actions[i * GROUPS + j] = (s32)board[BOARD_CHOICE + j];
   for (u32 j = threadIdx.x; j < UNITS; j += THREADS) volley[i * UNITS + j] = (s32)board[BOARD_VOLLEY + j];
   for (u32 j = threadIdx.x; j < CLUSTERS; j += THREADS) values[i * CLUSTERS + j] = (s32)board[BOARD_DRIVES + UNITS + j];

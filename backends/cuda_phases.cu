@@ -171,13 +171,13 @@ INLINE u32 fires(const u32 *x, const u32 *noise, u32 threshold) {
   return ~below(carry, digit(threshold, 4), lt);
 }
 
-// Lanes that fire by base rate, a chance of 4096: planes 4 to 15.
+// Lanes that fire by base rate, a chance of 4096: planes 4 to 15. Only in training.
 INLINE u32 spontaneous(u32 word, u32 cycle, u32 base, const Clock &clock) {
   u32 lt = 0;
 #pragma unroll
   for (u32 number = 1; number <= 3; ++number) {
     u32 r[4];
-    draw(word, cycle, number, STREAM_POOL + clock.stream, clock, r);
+    draw(word, cycle, number, STREAM_POOL, clock, r);
     lt = below_number(r, base, 4 * number - 4, lt);
   }
   return lt;

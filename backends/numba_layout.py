@@ -58,13 +58,13 @@ class Size(IntEnum):
     SPIKES = 25
     """Workspace: sensory spikes [D, 16 cycles]."""
     DRIVE = 26
-    """[16 cycles, 4, pool blocks * 16]: a coincidence uses the first plane."""
+    """[16 cycles, 4, pool blocks * 16]: a coincidence uses the first plane. The spikes take the place of that plane."""
     COUNTS = 27
     """[blocks, 4, 16]"""
     LIVE = 28
     """[pool blocks, 4, 16]: excitement during the presentation."""
     BLOCK = 29
-    """[16]: one plane of a block, between two short loops that SIMD registers hold better than one long loop."""
+    """[5, 16]: planes of a block, between short loops that SIMD registers hold better than one long loop."""
     DRIVES = 30
     """[A + K]: motor drives and values."""
     VOLLEY = 31
@@ -89,7 +89,7 @@ def layout(config: BrainConfig) -> NDArray[np.int32]:
     memory = (pool * 4 * B, o * blocks * 8 * B, o * blocks * 5 * B, k, k, 1, 1, 1, w)
     sizes[Size.EXCITEMENT : Size.MEMORY + 1] = _starts(memory)
     sizes[Size.SOURCE : Size.WIRES + 1] = _starts((3 * w * slots, w, pool * B, k * blocks * B))
-    scratch = (d * CYCLES, CYCLES * 4 * pool * B, blocks * 4 * B, pool * 4 * B, B, a + k, 3 * a, len(config.groups))
+    scratch = (d * CYCLES, CYCLES * 4 * pool * B, blocks * 4 * B, pool * 4 * B, 5 * B, a + k, 3 * a, len(config.groups))
     sizes[Size.SPIKES : Size.SCRATCH + 1] = _starts(scratch)
     return sizes
 

@@ -15,22 +15,26 @@ U = np.uint32
 ALL = np.uint32(0xFFFFFFFF)
 M0, M1 = np.uint64(reference.MULTIPLIER_0), np.uint64(reference.MULTIPLIER_1)
 W0, W1 = np.uint32(reference.WEYL_0), np.uint32(reference.WEYL_1)
-HALF = np.uint64(32)
+HALF, LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 
 @njit(forceinline=True)
 def philox(c0, c1, c2, c3, k0, k1):
-    """Philox4x32-10 of one counter: four words."""
+    """Philox4x32-10 of one counter: four words.
+
+    They stay in 64 bits, with whatever a product leaves above them: what SIMD multiplies needs no shuffling then.
+    """
+    c0, c1, c2, c3 = np.uint64(c0), np.uint64(c1), np.uint64(c2), np.uint64(c3)
     for _ in range(10):
-        p0 = np.uint64(c0) * M0
-        p1 = np.uint64(c2) * M1
-        c0 = U(U(p1 >> HALF) ^ c1 ^ k0)
-        c1 = U(p1)
-        c2 = U(U(p0 >> HALF) ^ c3 ^ k1)
-        c3 = U(p0)
+        p0 = np.uint64(c0 & LOW) * M0
+        p1 = np.uint64(c2 & LOW) * M1
+        c0 = np.uint64((p1 >> HALF) ^ c1 ^ np.uint64(k0))
+        c1 = p1
+        c2 = np.uint64((p0 >> HALF) ^ c3 ^ np.uint64(k1))
+        c3 = p0
         k0 = U(k0 + W0)
         k1 = U(k1 + W1)
-    return c0, c1, c2, c3
+    return U(c0), U(c1), U(c2), U(c3)
 
 
 @njit(forceinline=True)

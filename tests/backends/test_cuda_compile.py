@@ -1,0 +1,50 @@
+"""Every kernel compiles for every architecture, within its registers and without spills; no GPU is needed for that."""
+
+import pytest
+
+from hebbit.agents.config import AgentConfig
+from hebbit.backends.cuda_compile import ARCHITECTURES, REGISTER_BUDGET, Usage, cubin
+from hebbit.backends.cuda_layout import layout
+from hebbit.backends.spec import BrainConfig
+
+SHARED_LIMITS = {80: 163 << 10, 86: 99 << 10, 89: 99 << 10, 90: 227 << 10, 100: 227 << 10, 120: 99 << 10}
+"""Bytes that a block may have, from the CUDA programming guide, table of technical specifications."""
+REGISTERS = 64 << 10
+"""Of a multiprocessor."""
+BRAINS = {
+    "1024 neurons, 8 synapses, 2 actions": BrainConfig(4, 32, (2,), slots_min=8, slots_max=8),
+    "default, CartPole": AgentConfig().brain(4, (2,)),
+    "default, LunarLander": AgentConfig(pool_words=96).brain(9, (4,)),
+    "clusters and groups": BrainConfig(5, 20, (3, 2), clusters=3),
+    "16 warps": BrainConfig(20, 512, (4,), slots_min=1, slots_max=8),
+    "32 warps": BrainConfig(100, 1024, (18,), slots_min=1, slots_max=8, clusters=8),
+    "no pool": BrainConfig(1, 0, (1,), cycles=1),
+}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("brain", BRAINS)
+def test_kernels_fit_their_registers(brain: str, architecture: int) -> None:
+    made = layout(BRAINS[brain], SHARED_LIMITS[architecture])
+    binary, usage = cubin(made, architecture)
+    assert binary.startswith(b"\x7fELF") and set(usage) == {"run", "predict"}
+    for kernel, used in usage.items():
+        assert (used.spilled, used.stack) == (0, 0), kernel
+        assert used.registers <= min(REGISTER_BUDGET, REGISTERS // made.threads), kernel
+
+
+def test_spills_are_seen() -> None:
+    """Too few registers, so that the test above is known to be able to fail."""
+    made = layout(BRAINS["default, CartPole"], SHARED_LIMITS[90])
+    usage = cubin(made, 90, ("--maxrregcount=32", "-UMIN_BLOCKS", "-DMIN_BLOCKS=32"))[1]
+    assert usage["run"].registers <= 32 and usage["run"].spilled > 0
+
+
+def test_text_that_does_not_compile_says_why() -> None:
+    made = layout(BRAINS["no pool"], SHARED_LIMITS[90])
+    with pytest.raises(RuntimeError, match="NVRTC does not compile the kernels: .*POOL"):
+        cubin(made, 90, ("-UPOOL",))
+
+
+def test_usage_compares() -> None:
+    assert Usage(70, 0, 0) == Usage(70, 0, 0) != Usage(70, 8, 0)

@@ -1,0 +1,213 @@
+"""Faults planted in the CUDA text are caught: without that, agreement on the host would prove nothing."""
+
+import faulthandler
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from multiprocessing import get_context
+from typing import Any
+
+import pytest
+from numpy.typing import NDArray
+
+from hebbit.backends import load
+from hebbit.backends.cuda_layout import source
+from hebbit.backends.shim_backend import RaceError, ShimBackend
+from hebbit.backends.spec import Backend, BrainConfig, Param, Stream
+from hebbit.scripts.conformance import (
+    SPECIFICATION,
+    Case,
+    Dice,
+    differences,
+    lives,
+    random_arrays,
+    random_asked,
+    random_params,
+)
+
+# Later Pythons warn of forking beside threads; the child needs none of them.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+
+PRESENTATIONS = 6
+QUESTIONS = 8
+SHAPES = (
+    BrainConfig(3, 9, (3, 2), cycles=3, slots_min=1, slots_max=3, clusters=2),
+    BrainConfig(3, 40, (2,), cycles=3, slots_min=1, slots_max=3),
+)
+
+
+@cache
+def case(number: int) -> Case:
+    """A brain of one warp with Bernoulli senses, and one of two warps with phase code."""
+    dice, config = Dice(number, 9), SHAPES[number]
+    params = random_params(dice, 2, config.clusters)
+    settings = {
+        Param.DRIVE: 1 - number, Param.GAIN: 6, Param.NOISE: 3, Param.DECAY_SHIFT: 1, Param.DECAY_CHANCE: 128,
+        Param.BASE_RATE: 300, Param.BASE_AGE: 0, Param.SENSORY: 1 - number, Param.CRITIC_RATE: 5000,
+        Param.ACTOR_RATE: 5000, Param.RATE_AGE: 0, Param.CRITIC_SHIFT: 1, Param.CRITIC_CHANCE: 128,
+        Param.ACTOR_SHIFT: 1, Param.ACTOR_CHANCE: 128, Param.TEMPERATURE: 300, Param.MOTOR_BASE: 20,
+        Param.MOTOR_RULE: 0, Param.SURPRISE_SHIFT: 0, Param.DOPAMINE_CLIP: 5000,
+    }  # fmt: skip
+    for column, value in settings.items():
+        params[..., column] = value
+    arrays = random_arrays(Dice(3, 0), config, 2)
+    arrays["value"][:] = 1000
+    return Case(number, config, params, 77, arrays)
+
+
+def observed(backend: Backend, number: int) -> Iterator[dict[str, NDArray[Any]]]:
+    """Everything to be seen of a few presentations, then answers to questions."""
+    yield from lives(backend, case(number), PRESENTATIONS)
+    one, dice = case(number), Dice(number, 8)
+    state = backend.create(one.config, one.params, one.seed, one.arrays)
+    for _ in range(QUESTIONS):
+        yield backend.predict(state, *random_asked(dice, one, False))._asdict()
+
+
+@cache
+def expected(number: int) -> list[dict[str, NDArray[Any]]]:
+    return list(observed(load(SPECIFICATION), number))
+
+
+def compare_or_die(text: str, number: int) -> None:
+    """End the process with 0 if the text gives the specification's bits under every schedule."""
+    signal.alarm(60)  # a fault may well wait for ever
+    faulthandler.disable()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    found = observed(ShimBackend(text), number)
+    try:
+        differing = any(differences(*both) for both in zip(expected(number), found, strict=True))
+    except RaceError:
+        differing = True
+    sys.exit(int(differing))
+
+
+def differs(text: str, number: int) -> bool:
+    """Whether the text races, gives other bits than the specification or dies of an undefined operation."""
+    expected(number)
+    # forked, so that the specification's bits need not be made anew
+    process = get_context("fork").Process(target=compare_or_die, args=(text, number))
+    process.start()
+    process.join()
+    return process.exitcode != 0
+
+
+def caught(text: str) -> bool:
+    assert text != source(), "no fault was planted"
+    return any(differs(text, number) for number in range(len(SHAPES)))
+
+
+def without(text: str, pattern: str, by: str = "") -> Iterator[str]:
+    """The text with one occurrence replaced, each in turn."""
+    for found in re.finditer(pattern, text):
+        yield text[: found.start()] + by + text[found.end() :]
+
+
+def test_the_text_that_ships_has_no_fault() -> None:
+    assert not any(differs(source(), number) for number in range(len(SHAPES)))
+
+
+BARRIER = r"(?<!define )BARRIER\(\);"
+
+
+@pytest.mark.parametrize("place", range(len(re.findall(BARRIER, source()))))
+def test_every_barrier_is_needed(place: int) -> None:
+    assert caught(list(without(source(), BARRIER))[place])
+
+
+def test_barriers_are_counted() -> None:
+    assert len(re.findall(BARRIER, source())) >= 10
+
+
+@pytest.mark.parametrize(
+    ("pattern", "by"),
+    [
+        (r"board\[BOARD_SPIKES \+ at\]", "board[BOARD_SPIKES + at % SENSORY]"),
+        (r"BOARD_SPIKES \+ cycle \* SENSORY \+ \(packed_wire", "BOARD_SPIKES + (packed_wire"),
+        (r"#define BARRIER\(\) __syncthreads\(\)", "#define BARRIER() __syncwarp()"),
+        (r"u32 c0 = word", "u32 c0 = 0"),
+        (r"c1 = clock\.now", "c1 = 0"),
+        (r"c2 = cycle << 16 \| number", "c2 = number"),
+        (r"c2 = cycle << 16 \| number", "c2 = cycle << 16"),
+        (r"c3 = stream", "c3 = 1"),
+        (r"k0 = clock\.seed", "k0 = 0"),
+        (r"k1 = clock\.brain", "k1 = 0"),
+        (r"atomicAdd\(sum, \(u32\)x\)", "*sum = *sum + x, __syncwarp()"),
+        (r"clock\.now \+= 1;", ""),
+        (r"copy\(row \+ ROW_PAIRS, pairs, PLANES \* PAIRS\);", ""),
+    ],
+)
+def test_planted_faults_are_caught(pattern: str, by: str) -> None:
+    assert any(caught(text) for text in without(source(), pattern, by))
+
+
+@pytest.mark.parametrize("stream", [stream for stream in Stream if stream not in (Stream.EPISODE, Stream.EVALUATION)])
+def test_a_wrong_stream_is_caught(stream: Stream) -> None:
+    """Where each of them is drawn from: a counter with another last word."""
+    uses = rf"(?<!define )STREAM_{stream.name}\b"
+    places = list(without(source(), uses, "STREAM_EPISODE"))
+    assert places and [number for number, text in enumerate(places) if not caught(text)] == []
+
+
+def test_evaluation_draws_from_streams_of_its_own() -> None:
+    places = list(without(source(), r" \+ clock\.stream"))
+    assert len(places) >= 5 and [number for number, text in enumerate(places) if not caught(text)] == []
+
+
+DEADLY = """
+import sys
+import numpy as np
+from hebbit.backends.cuda_backend import Call
+from hebbit.backends.cuda_layout import layout
+from hebbit.backends.shim_backend import SHARED_LIMIT, ShimMachine
+from hebbit.backends.spec import BrainConfig
+text = '''
+static __device__ unsigned spare[4];
+extern "C" __global__ void predict(unsigned *memory) {}
+extern "C" __global__ void run(unsigned *memory, unsigned size) {
+  extern __shared__ unsigned board[];
+  unsigned thread = threadIdx.x;
+  %s
+}'''
+machine = ShimMachine(text)
+made = layout(BrainConfig(1, 40, (1,)), SHARED_LIMIT)
+memory = machine.upload(np.zeros(8, np.uint32))
+machine.launch(machine.load(made), made, Call("run", 1, (memory, np.uint32(made.board["LENGTH"])), (0,)))
+print("survived")
+"""
+
+
+def fate(body: str) -> tuple[int, str]:
+    """How a process ends that runs a kernel with this body: the signal's number and what it printed."""
+    done = subprocess.run([sys.executable, "-c", DEADLY % body], capture_output=True, text=True, check=False)
+    return -done.returncode, done.stdout + done.stderr
+
+
+def test_a_harmless_kernel_survives() -> None:
+    assert fate("board[thread] = thread; __syncthreads(); memory[thread & 7u] = thread & 7u;") == (0, "survived\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "signal", "text"),
+    [
+        ("board[size] = 1;", 6, "a write beyond the shared memory asked for"),
+        ("if (thread < 3) __syncthreads();", 6, "threads wait for one that never comes"),
+        ("if (thread < 3) __syncwarp(); else __syncwarp();", 6, "threads of one group wait at different places"),
+        ("memory[0] = memory[8];", 11, ""),
+        ("memory[8] = 1;", 11, ""),
+        ("memory[0] = 1u << (size + 32);", 4, ""),
+    ],
+    ids=["shared memory", "deadlock", "divergence", "reading on", "writing on", "undefined"],
+)
+def test_what_a_gpu_might_forgive_ends_the_process(body: str, signal: int, text: str) -> None:
+    died, printed = fate(body)
+    assert died == signal and text in printed
+
+
+def test_uninitialised_shared_memory_is_poisoned() -> None:
+    died, printed = fate("if (thread == 0) memory[0] = board[0] == 0xDEADBEEFu ? 0 : memory[8];")
+    assert (died, printed) == (0, "survived\n")

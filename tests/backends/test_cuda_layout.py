@@ -1,0 +1,157 @@
+"""Sizes and places of a brain on the device, and what is refused before anything is allocated."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hebbit.agents.config import AgentConfig
+from hebbit.backends import spec
+from hebbit.backends.cuda_backend import Call, DeviceBackend, from_rows, to_rows
+from hebbit.backends.cuda_layout import Layout, constants, defines, layout, source
+from hebbit.backends.shim_backend import SHARED_LIMIT, ShimBackend, ShimMachine
+from hebbit.backends.spec import BrainConfig, Param
+from hebbit.scripts.conformance import Dice, differences, random_arrays, random_case
+
+ROUND = [random_case(number).config for number in range(6)]
+
+
+@pytest.mark.parametrize("config", ROUND)
+def test_rows_keep_every_array(config: BrainConfig) -> None:
+    arrays, made = random_arrays(Dice(1, 2), config, 3), layout(config, SHARED_LIMIT)
+    rows = to_rows(config, made, arrays)
+    assert rows.shape == (3, made.row["LENGTH"])
+    back = from_rows(config, made, rows)
+    assert differences(arrays, back) == {} and tuple(back) == spec.CANONICAL
+
+
+def test_parts_do_not_overlap() -> None:
+    made = layout(BrainConfig(3, 40, (3, 2), clusters=3), SHARED_LIMIT)
+    for places in (made.row, made.board):
+        starts = list(places.values())
+        assert starts == sorted(starts) and starts[0] == 0
+
+
+def test_a_warp_holds_1024_neurons() -> None:
+    assert [layout(BrainConfig(4, words, (2,)), SHARED_LIMIT).warps for words in (0, 1, 32, 33, 1024)] == [
+        1, 1, 1, 2, 32,
+    ]  # fmt: skip
+
+
+def test_bytes_of_a_brain_are_those_of_the_document() -> None:
+    """docs/gpu.md quotes them."""
+    made = layout(BrainConfig(4, 32, (2,), slots_min=8, slots_max=8), SHARED_LIMIT)
+    assert (made.row_bytes, made.shared_bytes, made.threads) == (6372, 8136, 32)
+    made = layout(AgentConfig().brain(4, (2,)), SHARED_LIMIT)
+    assert (made.warps, made.pairs_shared) == (2, True)
+
+
+def test_sizes_go_through_the_compilers_options() -> None:
+    options = defines(layout(BrainConfig(3, 5, (2,), slots_min=1, slots_max=8), SHARED_LIMIT))
+    assert {"-DSENSORY=3", "-DPOOL=5", "-DUNITS=2", "-DSLOTS_MIN=1", "-DSLOTS=3"} <= set(options)
+    assert all(re.fullmatch(r"-D[A-Z_]+=\d+", option) for option in options)
+
+
+def test_every_size_is_used_by_the_text() -> None:
+    text = source()
+    for option in defines(layout(BrainConfig(3, 5, (2,)), SHARED_LIMIT)):
+        name = option[2:].split("=")[0]
+        # the ends of parts that are only measured
+        if name not in ("ROW_LENGTH", "BOARD_LENGTH") and not name.startswith("BOARD_SUMS_END"):
+            assert re.search(rf"\b{name}\b", text), name
+
+
+def test_constants_are_the_contracts() -> None:
+    text = constants()
+    assert f"#define PARAM_CRITIC_RULE {int(Param.CRITIC_RULE)}\n" in text
+    table = re.search(r"EXPONENTIAL\[EXPONENTIAL_SIZE\] = \{([^}]*)\}", text)
+    assert table is not None
+    assert [int(number) for number in table[1].split(",")] == spec.EXPONENTIAL.tolist()
+
+
+@pytest.mark.parametrize(
+    ("config", "limit", "said"),
+    [
+        (BrainConfig(4, 1025, (2,)), SHARED_LIMIT, "at most 1024 pool words .32768 neurons., got 1025; use fewer"),
+        (BrainConfig(4096, 1024, (2,)), SHARED_LIMIT, "needs [0-9]+ bytes of shared memory and the GPU has 232448"),
+        (BrainConfig(4, 32, (2,)), 1000, "the GPU has 1000 for a block; use a smaller brain or the backend numba"),
+    ],
+)
+def test_a_brain_too_large_for_a_block_is_refused(config: BrainConfig, limit: int, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        layout(config, limit)
+
+
+class SmallMachine(ShimMachine):
+    """A device of 66 MiB, of which 64 are left alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken = 0
+
+    def free_memory(self) -> int:
+        return 66 << 20
+
+    def upload(self, array: NDArray[Any]) -> NDArray[Any]:
+        self.taken += 1
+        return super().upload(array)
+
+    def load(self, made: Layout) -> Any:
+        return None
+
+    def launch(self, module: Any, made: Layout, call: Call) -> None:
+        call.arguments[6][...] = 0
+
+
+CONFIG = BrainConfig(4, 32, (2,))
+RULES = np.zeros((1, 1, len(Param)), np.int32)
+
+
+def newborn(brains: int) -> dict[str, Any]:
+    return spec.empty_arrays(CONFIG, np.arange(brains, dtype=np.uint32))
+
+
+def test_a_population_too_large_for_the_device_is_refused_before_anything_is_allocated() -> None:
+    machine = SmallMachine()
+    said = r"^1000 brains need 6\.\d MiB of device memory \([0-9,]+ bytes each\) and 2\.0 MiB are free; use fewer"
+    with pytest.raises(MemoryError, match=said):
+        DeviceBackend(machine).create(CONFIG, np.repeat(RULES, 1000, axis=0), 0, newborn(1000))
+    assert machine.taken == 0
+
+
+def test_too_many_presentations_are_refused_before_anything_is_allocated() -> None:
+    machine = SmallMachine()
+    backend = DeviceBackend(machine)
+    state = backend.create(CONFIG, RULES, 0, newborn(1))
+    before, steps = machine.taken, 20000
+    seen = np.zeros((steps, 1, 4, 32), np.uint8)
+    with pytest.raises(MemoryError, match=r"^20000 presentations need 2\.\d MiB .* and 2\.0 MiB are free"):
+        backend.run(state, seen, np.zeros((steps, 1), np.int32), np.zeros((steps, 1), np.uint8))
+    assert machine.taken == before
+    backend.run(state, seen[:100], np.zeros((100, 1), np.int32), np.zeros((100, 1), np.uint8))
+
+
+def test_arrays_of_another_shape_are_refused() -> None:
+    backend = ShimBackend()
+    state = backend.create(CONFIG, RULES, 0, newborn(1))
+    flags, rewards, seen = np.ones((1, 1), np.uint8), np.zeros((1, 1), np.int32), np.zeros((1, 1, 4, 32), np.uint8)
+    with pytest.raises(ValueError, match=r"^intensities must be of shape \[1, 1, 4, 32\], got \[1, 1, 3, 32\]"):
+        backend.run(state, seen[:, :, :3], rewards, flags)
+    with pytest.raises(ValueError, match=r"^rewards must be of shape \[1, 1\], got \[1, 2\]"):
+        backend.run(state, seen, np.zeros((1, 2), np.int32), flags)
+    with pytest.raises(ValueError, match=r"^brains must be within 0\.\.0, got \[1\]"):
+        backend.predict(
+            state, np.ones(1, np.int64), seen[0], np.zeros((1, 32, 32), np.uint8), np.zeros(1, np.uint32), True
+        )
+
+
+def test_nothing_to_do_is_done() -> None:
+    backend = ShimBackend()
+    state = backend.create(CONFIG, RULES, 0, newborn(1))
+    none = backend.run(state, np.zeros((0, 1, 4, 32)), np.zeros((0, 1)), np.zeros((0, 1), np.uint8))
+    assert none.shape == (0, 1, 1)
+    empty = np.zeros(0, np.int64), np.zeros((0, 4, 32), np.uint8), np.zeros((0, 32, 32), np.uint8)
+    answer = backend.predict(state, *empty, np.zeros(0, np.uint32), False)
+    assert answer.volley.shape == (0, 2) and answer.excitement.shape == (0, 32, 32)

@@ -1,0 +1,100 @@
+"""The text of the CUDA kernels on the host: the specification's bits, whatever the order of the threads."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hebbit.agents import SpikingAgent
+from hebbit.backends import load
+from hebbit.backends.cuda_layout import layout
+from hebbit.backends.shim_backend import SHARED_LIMIT, ShimBackend
+from hebbit.backends.spec import BrainConfig, Param
+from hebbit.scripts.conformance import SPECIFICATION, Case, Dice, differences, digest, lives, random_arrays, random_case
+
+SHAPES = {
+    "one warp": BrainConfig(4, 32, (2,), slots_min=8, slots_max=8),
+    "two warps": BrainConfig(3, 40, (3, 2), cycles=3, slots_min=1, slots_max=3, clusters=3, threshold_slope=1),
+    "a warp of senses": BrainConfig(70, 3, (2,), cycles=2, slots_min=1, slots_max=8),
+    "no pool": BrainConfig(5, 0, (4,), cycles=15),
+    "outputs beyond shared memory": BrainConfig(9, 33, (150, 3), cycles=1),
+    "every word a cluster": BrainConfig(2, 9, (2,), cycles=2, clusters=11),
+    "more groups than threads": BrainConfig(1, 1, (2,) * 40, cycles=2),
+}
+
+
+def busy_case(config: BrainConfig, sensory: int = 0, drive: int = 0) -> Case:
+    """A brain in which everything happens."""
+    settings = {
+        Param.DRIVE: drive, Param.GAIN: 5, Param.NOISE: 3, Param.DECAY_SHIFT: 1, Param.DECAY_CHANCE: 200,
+        Param.BASE_RATE: 400, Param.BASE_AGE: 1000, Param.SENSORY: sensory, Param.GAMMA: 32000,
+        Param.CRITIC_RATE: 1 << 20, Param.ACTOR_RATE: 1 << 18, Param.RATE_AGE: 1000, Param.CRITIC_SHIFT: 2,
+        Param.CRITIC_CHANCE: 128, Param.ACTOR_SHIFT: 1, Param.ACTOR_CHANCE: 128, Param.TEMPERATURE: 400,
+        Param.MOTOR_BASE: 3, Param.SURPRISE_SHIFT: 4, Param.SURPRISE_FLOOR: 64, Param.DOPAMINE_CLIP: 4096,
+    }  # fmt: skip
+    params = np.zeros((2, config.clusters, len(Param)), np.int32)
+    for column, value in settings.items():
+        params[..., column] = value
+    arrays = random_arrays(Dice(11, 0), config, 2)
+    arrays["presentation"][:] = 500
+    arrays["value"][:] = arrays["surprise"][:] = 1000
+    return Case(11, config, params, 5, arrays)
+
+
+def assert_same_bits(backend: ShimBackend, case: Case, presentations: int) -> None:
+    both = (lives(one, case, presentations) for one in (load(SPECIFICATION), backend))
+    for expected, found in zip(*both, strict=True):
+        assert differences(expected, found) == {}
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_random_brains_agree_under_every_schedule(number: int) -> None:
+    assert_same_bits(ShimBackend(), random_case(number), 8)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("sensory", "drive"), [(0, 0), (1, 1)])
+def test_brains_of_every_shape_agree(shape: str, sensory: int, drive: int) -> None:
+    assert_same_bits(ShimBackend(), busy_case(SHAPES[shape], sensory, drive), 5)
+
+
+def test_the_shapes_are_what_they_are_called() -> None:
+    made = {name: layout(config, SHARED_LIMIT) for name, config in SHAPES.items()}
+    assert [one.warps for one in made.values()] == [1, 2, 3, 1, 2, 1, 1]
+    assert [name for name, one in made.items() if not one.pairs_shared] == ["outputs beyond shared memory"]
+
+
+@pytest.mark.parametrize("shape", ["one warp", "two warps"])
+def test_older_hardware_takes_other_instructions_and_gives_the_same_bits(shape: str) -> None:
+    assert_same_bits(ShimBackend(architecture=750), busy_case(SHAPES[shape]), 4)
+
+
+def test_many_brains_are_many_single_ones() -> None:
+    case = random_case(3, 5)
+    alone = replace(case, params=case.params[2:3], arrays={name: array[2:3] for name, array in case.arrays.items()})
+    dice = Dice(3, 4)
+    seen = dice.integers(0, 15, (4, 5, case.config.sensory_words, 32)).astype(np.uint8)
+    rewards, flags = np.full((4, 5), 7, np.int32), np.full((4, 5), 2, np.uint8)
+    backend = ShimBackend()
+    states = [backend.create(one.config, one.params, one.seed, one.arrays) for one in (case, alone)]
+    together = backend.run(states[0], seen, rewards, flags)
+    single = backend.run(states[1], seen[:, 2:3], rewards[:, 2:3], flags[:, 2:3])
+    assert np.array_equal(together[:, 2:3], single)
+    assert digest({name: array[2:3] for name, array in backend.export(states[0]).items()}) == digest(
+        backend.export(states[1])
+    )
+
+
+def test_a_checkpoint_goes_on_in_the_same_bits(tmp_path: Path) -> None:
+    """Trained on Numba, continued on the kernels' text and on the specification."""
+    agent = SpikingAgent("CartPole-v1", seed=3, config={"pool_words": 8}, backend="numba")
+    agent.learn(150)
+    agent.save(tmp_path / "half.npz")
+    ends = {}
+    for name in ("numpy", "numba", "shim"):
+        later = SpikingAgent.load(tmp_path / "half.npz", backend=name)
+        later.learn(100)
+        ends[name] = digest(later.arrays())
+    assert ends["shim"] == ends["numpy"] == ends["numba"]
+    assert ends["numpy"] != digest(agent.arrays())
