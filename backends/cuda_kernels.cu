@@ -13,6 +13,7 @@ INLINE void store_excitement(u32 *row, const u32 *x) {
 }
 
 INLINE void copy(u32 *to, const u32 *from, u32 length) {
+#pragma unroll 8
   for (u32 i = threadIdx.x; i < length; i += THREADS) to[i] = from[i];
 }
 
@@ -33,7 +34,7 @@ INLINE void step(u32 *pairs, u32 *x, u32 slots, const u8 *intensity, s32 reward,
     readout(group_of, board);
   } else {
     // what follows the end is worth nothing
-    for (u32 i = threadIdx.x; i < UNITS + CLUSTERS; i += THREADS) board[BOARD_DRIVES + i] = 0;
+    FOR_EACH(i, UNITS + CLUSTERS) board[BOARD_DRIVES + i] = 0;
   }
   BARRIER();
   if (acts) fire_motors(params, group_of, clock, board);
@@ -44,7 +45,7 @@ INLINE void step(u32 *pairs, u32 *x, u32 slots, const u8 *intensity, s32 reward,
     choose(groups, clock, board);
     BARRIER();
     credit(params, groups, group_of, board);
-    for (u32 i = threadIdx.x; i < GROUPS; i += THREADS) actions[i] = (s32)board[BOARD_CHOICE + i];
+    FOR_EACH(i, GROUPS) actions[i] = (s32)board[BOARD_CHOICE + i];
     BARRIER();
   } else {
     x[0] = x[1] = x[2] = x[3] = 0;
@@ -78,7 +79,7 @@ run(u32 *memory, const s32 *params, const s32 *groups, const u8 *intensities, co
   for (u32 t = 0; t < steps; ++t) {
     u64 at = (u64)t * gridDim.x + blockIdx.x;
     u32 flag = flags[at];
-    for (u32 i = threadIdx.x; i < GROUPS; i += THREADS) actions[at * GROUPS + i] = 0;
+    FOR_EACH(i, GROUPS) actions[at * GROUPS + i] = 0;
     if (flag == FLAG_IDLE) continue;
     step(pairs, x, slots, intensities + at * (32 * SENSORY), rewards[at], flag, own, groups, clock, board,
          actions + at * GROUPS);
@@ -102,6 +103,7 @@ INLINE void unpack_excitement(const u8 *bytes, u32 *x) {
   u32 thread = threadIdx.x, lane = thread & 31u, first = thread - lane;
 #pragma unroll
   for (u32 i = 0; i < 4; ++i) x[i] = 0;
+#pragma unroll 1
   for (u32 word = first; word < min(first + 32, POOL); ++word) {
     u32 planes[4];
     packed(bytes + 32 * word, lane, planes);
@@ -113,6 +115,7 @@ INLINE void unpack_excitement(const u8 *bytes, u32 *x) {
 
 INLINE void pack_excitement(u8 *bytes, const u32 *x) {
   u32 thread = threadIdx.x, lane = thread & 31u, first = thread - lane;
+#pragma unroll 1
   for (u32 word = first; word < min(first + 32, POOL); ++word) {
     u32 number = 0;
 #pragma unroll
@@ -148,9 +151,9 @@ predict(const u32 *memory, const s32 *params, const s32 *groups, const u32 *aske
   BARRIER();
   choose(groups, clock, board);
   // each thread hands out the actions that it chose itself
-  for (u32 j = threadIdx.x; j < GROUPS; j += THREADS) actions[i * GROUPS + j] = (s32)board[BOARD_CHOICE + j];
-  for (u32 j = threadIdx.x; j < UNITS; j += THREADS) volley[i * UNITS + j] = (s32)board[BOARD_VOLLEY + j];
-  for (u32 j = threadIdx.x; j < CLUSTERS; j += THREADS) values[i * CLUSTERS + j] = (s32)board[BOARD_DRIVES + UNITS + j];
+  FOR_EACH(j, GROUPS) actions[i * GROUPS + j] = (s32)board[BOARD_CHOICE + j];
+  FOR_EACH(j, UNITS) volley[i * UNITS + j] = (s32)board[BOARD_VOLLEY + j];
+  FOR_EACH(j, CLUSTERS) values[i * CLUSTERS + j] = (s32)board[BOARD_DRIVES + UNITS + j];
   if (threadIdx.x == 0) spikes[i] = (s32)board[BOARD_SUMS + OUTPUTS];
   pack_excitement(after + i * (32 * POOL), x);
 }

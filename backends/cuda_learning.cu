@@ -45,14 +45,14 @@ INLINE void add_to(u32 *sum, s32 x) {
 
 // Everything that is summed up on the board begins with 0.
 INLINE void clear_sums(u32 *board) {
-  for (u32 i = threadIdx.x; i < BOARD_SUMS_END - BOARD_SUMS; i += THREADS) board[BOARD_SUMS + i] = 0;
+  FOR_EACH(i, BOARD_SUMS_END - BOARD_SUMS) board[BOARD_SUMS + i] = 0;
 }
 
 // Spikes of the presentation, and of each cluster.
 INLINE void sum_spikes(u32 *board) {
   u32 thread = threadIdx.x;
   s32 mine = 0;
-  for (u32 word = thread; word < WORDS; word += THREADS) {
+  FOR_EACH(word, WORDS) {
     u32 n[4];
     read_counts(board, word, n);
     s32 spikes = spikes_of(n);
@@ -81,6 +81,7 @@ INLINE void sum_weights(const u32 *pairs, u32 *board) {
 #endif
     }
     u32 last = min(start + 31, PAIRS - 1) / WORDS;
+#pragma unroll 1
     for (u32 one = start / WORDS; one <= last; ++one) {
       s32 sum = warp_sum(output == one ? mine : 0);
       if (lane == 0) add_to(board + BOARD_SUMS + one, sum);
@@ -91,7 +92,7 @@ INLINE void sum_weights(const u32 *pairs, u32 *board) {
 // equations.readout: drives [UNITS] and values [CLUSTERS] from the sums, and the strongest unit of each group (the
 // lowest on a tie) as drive + 32768 over 65535 - unit.
 INLINE void readout(const s32 *group_of, u32 *board) {
-  for (u32 i = threadIdx.x; i < UNITS + CLUSTERS; i += THREADS) {
+  FOR_EACH(i, UNITS + CLUSTERS) {
     u32 sum = BOARD_SUMS + min(i, UNITS), total = BOARD_SUMS + OUTPUTS;
 #if CLUSTERS > 1
     if (i >= UNITS) {
@@ -115,7 +116,7 @@ INLINE u32 motor_chance(u32 unit, const s32 *params, const s32 *group_of, const 
 
 // equations.motor_spikes: a thread for each unit and cycle. Calm, the chances stand for the spikes.
 INLINE void fire_motors(const s32 *params, const s32 *group_of, const Clock &clock, u32 *board) {
-  for (u32 at = threadIdx.x; at < UNITS * (clock.calm ? 1 : CYCLES); at += THREADS) {
+  FOR_EACH(at, UNITS * (clock.calm ? 1 : CYCLES)) {
     u32 unit = at % UNITS, cycle = at / UNITS;
     u32 spikes = motor_chance(unit, params, group_of, board);
     if (!clock.calm) {
@@ -130,15 +131,17 @@ INLINE void fire_motors(const s32 *params, const s32 *group_of, const Clock &clo
 INLINE u32 drawn_unit(const u32 *spikes, u32 size, u32 total, u32 random_word, u32 uniform_word) {
   if (total == 0) return scaled(uniform_word, size);
   u32 pick = scaled(random_word, total), unit = 0;
+#pragma unroll 1
   while (pick >= spikes[unit]) pick -= spikes[unit++];
   return unit;
 }
 
 // equations.act: a thread for each group chooses its action and the second draw.
 INLINE void choose(const s32 *starts, const Clock &clock, u32 *board) {
-  for (u32 group = threadIdx.x; group < GROUPS; group += THREADS) {
+  FOR_EACH(group, GROUPS) {
     u32 start = starts[group], size = starts[group + 1] - start, total = 0, r[4];
     const u32 *spikes = board + BOARD_VOLLEY + start;
+#pragma unroll 1
     for (u32 unit = 0; unit < size; ++unit) total += spikes[unit];
     draw(group, 0, 0, STREAM_ACTION + clock.stream, clock, r);
     u32 best = 65535 - (board[BOARD_BEST + group] & 65535u) - start;
@@ -150,7 +153,7 @@ INLINE void choose(const s32 *starts, const Clock &clock, u32 *board) {
 
 // equations.credit: sixteenths of the counts that enter each unit's trace, and above them its sign.
 INLINE void credit(const s32 *params, const s32 *starts, const s32 *group_of, u32 *board) {
-  for (u32 at = threadIdx.x; at < UNITS; at += THREADS) {
+  FOR_EACH(at, UNITS) {
     u32 group = group_of[at], unit = at - starts[group], total = board[BOARD_CHOICE + 2 * GROUPS + group];
     bool chosen = unit == board[BOARD_CHOICE + group], second = unit == board[BOARD_CHOICE + GROUPS + group];
     u32 own = board[BOARD_VOLLEY + at], share = 0;
@@ -164,6 +167,7 @@ INLINE void credit(const s32 *params, const s32 *starts, const s32 *group_of, u3
 INLINE u32 step_and_chance(u32 size, u32 rate, u32 random_word) {
   u64 expected = (u64)size * rate;
   u32 k = 0;
+#pragma unroll 1
   while (expected > 1u << RATE_BITS && k < MAX_STEP_SHIFT) {
     expected >>= 1;
     ++k;
@@ -181,7 +185,7 @@ INLINE u32 actor_dopamine(u32 size, s32 mean, const s32 *own) {
 
 // The TD error of each cluster and what it does to the weights: a thread for each cluster and step, the critic's first.
 INLINE void broadcast(s32 reward, const s32 *params, const Clock &clock, u32 *board) {
-  for (u32 at = threadIdx.x; at < 2 * CLUSTERS; at += THREADS) {
+  FOR_EACH(at, 2 * CLUSTERS) {
     u32 cluster = at >> 1, actor = at & 1u, r[4];
     const s32 *own = params + cluster * PARAM_COUNT;
     s64 mean = (s32)board[BOARD_SURPRISE + cluster];
@@ -200,7 +204,7 @@ INLINE void broadcast(s32 reward, const s32 *params, const Clock &clock, u32 *bo
 
 // Once every thread has read the old values.
 INLINE void keep_values(bool learned, u32 *board) {
-  for (u32 cluster = threadIdx.x; cluster < CLUSTERS; cluster += THREADS) {
+  FOR_EACH(cluster, CLUSTERS) {
     board[BOARD_VALUE + cluster] = board[BOARD_DRIVES + UNITS + cluster];
     if (learned) board[BOARD_SURPRISE + cluster] = board[BOARD_MEAN + cluster];
   }
@@ -244,8 +248,7 @@ INLINE void remember(u32 *e, u32 pair, const s32 *own, u32 credited, bool critic
 
 // Weights and traces of all pairs, in one pass: dopamine finds the traces of before this presentation.
 INLINE void change(u32 *pairs, const s32 *params, u32 flag, const Clock &clock, const u32 *board) {
-#pragma unroll 1
-  for (u32 pair = threadIdx.x; pair < PAIRS; pair += THREADS) {
+  FOR_EACH(pair, PAIRS) {
     u32 e[5] = {0, 0, 0, 0, 0}, output = pair / WORDS, cluster = pair % WORDS % CLUSTERS;
     bool critic = output == UNITS;
     if (flag != FLAG_START) {

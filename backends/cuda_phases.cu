@@ -13,6 +13,10 @@
 #define BARRIER() __syncthreads()
 #endif
 
+// Items that the threads share out; the loop is not unrolled, as it is seldom walked more than once or twice.
+#define FOR_EACH(i, size) \
+  _Pragma("unroll 1") for (u32 i = threadIdx.x; i < (size); i += THREADS)
+
 // Hyperparameters of a pool word's cluster, read once a presentation.
 struct Pool {
   u32 summing, gain, noise, shift, chance, base, threshold, slots;
@@ -77,6 +81,7 @@ INLINE u32 arriving(const u32 *board, u32 cycle, u32 packed_wire) {
 // Every word is also written mirrored, see wire.
 INLINE void sense(const u8 *intensity, const s32 *params, const Clock &clock, u32 *board) {
   u32 thread = threadIdx.x, lane = thread & 31u;
+#pragma unroll 1
   for (u32 word = thread / 32; word < SENSORY; word += WARPS) {
     u32 planes[4];
     packed(intensity + 32 * word, lane, planes);
@@ -85,7 +90,7 @@ INLINE void sense(const u8 *intensity, const s32 *params, const Clock &clock, u3
       if (lane == i) board[BOARD_PLANES + i * SENSORY + word] = planes[i];
   }
   BARRIER();
-  for (u32 at = thread; at < CYCLES * SENSORY; at += THREADS) {
+  FOR_EACH(at, CYCLES * SENSORY) {
     u32 cycle = at / SENSORY, word = at % SENSORY, r[4], planes[4], spikes;
 #pragma unroll
     for (u32 i = 0; i < 4; ++i) planes[i] = board[BOARD_PLANES + i * SENSORY + word];
@@ -110,8 +115,9 @@ INLINE void write_counts(u32 *board, u32 word, const u32 *n) {
 }
 
 INLINE void count_sensory(u32 *board) {
-  for (u32 word = threadIdx.x; word < SENSORY; word += THREADS) {
+  FOR_EACH(word, SENSORY) {
     u32 n[4] = {0, 0, 0, 0};
+#pragma unroll
     for (u32 cycle = 0; cycle < CYCLES; ++cycle) increment(n, board[BOARD_SPIKES + cycle * SENSORY + word]);
     write_counts(board, word, n);
   }
@@ -135,6 +141,7 @@ INLINE Pool pool_of(const s32 *params, u32 word, u32 slots, const Clock &clock) 
 // equations.drive, coincidence: the lanes where all sources fired together, of all cycles. Each thread reads and writes
 // its own column of the board.
 INLINE void coincidences(u32 word, u32 slots, u32 *board) {
+#pragma unroll 1
   for (u32 slot = 0; slot < slots; ++slot) {
     u32 packed_wire = board[BOARD_WIRES + slot * POOL + word];
 #pragma unroll
@@ -156,6 +163,7 @@ INLINE void drive(u32 word, u32 cycle, const Pool &pool, const u32 *board, u32 *
   }
 #pragma unroll
   for (u32 i = 0; i < 4; ++i) current[i] = 0;
+#pragma unroll 1
   for (u32 slot = 0; slot < pool.slots; ++slot)
     increment(current, arriving(board, cycle, board[BOARD_WIRES + slot * POOL + word]));
 }
@@ -188,7 +196,9 @@ INLINE u32 pool_cycle(u32 *x, u32 word, u32 cycle, const Pool &pool, const Clock
   u32 current[4], noise[4] = {0, 0, 0, 0}, who = STREAM_POOL + clock.stream;
   drive(word, cycle, pool, board, current);
   add_saturating(x, current);
-  if (pool.noise) draw(word, cycle, 0, who, clock, noise);
+  if (pool.noise) {
+    draw(word, cycle, 0, who, clock, noise);
+  }
 #pragma unroll
   for (u32 i = 0; i < 4; ++i) noise[i] &= mask(pool.noise > i);
   u32 fired = fires(x, noise, pool.threshold);

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 try:
     import cupy
 except ImportError as missing:
+    # CuPy puts a page of advice around what went wrong
     raise ImportError(
-        f'{missing}; install CuPy with pip install "hebbit[cuda13]" (or [cuda12]), or use the backend numba'
+        f'{missing.__cause__ or missing}; install CuPy with pip install "hebbit[cuda13]" (or [cuda12]), or use the '
+        "backend numba"
     ) from missing
 
 from hebbit.backends.cuda_backend import Call, DeviceBackend
@@ -25,35 +27,50 @@ def require_device() -> None:
     """Say in one sentence what is missing.
 
     Raises:
-        ImportError: no driver or no device.
+        ImportError: no driver, no device or no compiler.
     """
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         raise ImportError(
-            f"CuPy {cupy.__version__} finds no usable GPU ({error}); install NVIDIA's driver for CUDA "
+            f"CuPy {cupy.__version__} finds no usable GPU ({error}); it needs one from NVIDIA and a driver for CUDA "
             f"{cupy.cuda.runtime.runtimeGetVersion() // 1000} or newer, or use the backend numba"
         ) from error
     if count == 0:
         raise ImportError("there is no CUDA device; use the backend numba")
+    try:
+        cupy.cuda.nvrtc.getVersion()
+    except (ImportError, OSError, RuntimeError) as error:
+        raise ImportError(
+            f"CuPy {cupy.__version__} finds no NVRTC, which compiles the kernels ({' '.join(str(error).split())}); "
+            'install it with pip install "hebbit[cuda13]" (or [cuda12]), or use the backend numba'
+        ) from error
 
 
 @functools.cache
-def compiled(options: tuple[str, ...], shared_bytes: int) -> dict[str, Any]:
-    """The kernels of a layout; CuPy keeps their binaries on disk."""
+def compiled(options: tuple[str, ...], shared_bytes: int, device: int) -> dict[str, Any]:
+    """The kernels of a layout for the current device, which is that one; CuPy keeps their binaries on disk.
+
+    Raises:
+        RuntimeError: the text does not compile.
+    """
     try:
         module = cupy.RawModule(code=source(), options=options)
         kernels = {name: module.get_function(name) for name in ("run", "predict")}
     except cupy.cuda.compiler.CompileException as error:
         raise RuntimeError(f"NVRTC does not compile the kernels: {error}") from error
     for kernel in kernels.values():
+        # each device has its own copy of the kernel, and only the current one's is told
         if shared_bytes > STATIC_LIMIT:
             kernel.max_dynamic_shared_size_bytes = shared_bytes
     return kernels
 
 
 class CupyMachine:
-    """The current CUDA device."""
+    """The CUDA device that is current when this is made; it stays the same, whichever is current later or elsewhere.
+
+    CuPy allocates, copies and launches on the current device of the calling thread, so everything here names its own.
+    """
 
     name = "cupy"
 
@@ -73,40 +90,47 @@ class CupyMachine:
 
     def free_memory(self) -> int:
         """Bytes that the device has left, and those that CuPy holds without using them."""
-        return int(self.device.mem_info[0]) + int(cupy.get_default_memory_pool().free_bytes())
+        with self.device:
+            return int(self.device.mem_info[0]) + int(cupy.get_default_memory_pool().free_bytes())
 
     def upload(self, array: NDArray[Any]) -> Any:
-        """A copy on the device."""
+        """A copy on the device, row by row: left to choose, CuPy keeps the order of columns that it finds."""
         self.moved["to_device"] += array.nbytes
-        return cupy.asarray(array)
+        with self.device:
+            return cupy.asarray(array, order="C")
 
     def empty(self, shape: tuple[int, ...], dtype: type) -> Any:
         """Room on the device, uninitialised."""
-        return cupy.empty(shape, dtype)
+        with self.device:
+            return cupy.empty(shape, dtype)
 
     def download(self, array: Any) -> NDArray[Any]:
         """A copy on the host, when everything before it is done."""
         self.moved["from_device"] += array.nbytes
-        host: NDArray[Any] = cupy.asnumpy(array)
+        with self.device:
+            host: NDArray[Any] = cupy.asnumpy(array)
         return host
 
     def load(self, made: Layout) -> dict[str, Any]:
         """The kernels compiled for a layout."""
-        kernels = compiled(defines(made), made.shared_bytes)
-        self.resources = {
-            name: {
-                "registers": int(kernel.num_regs),
-                "local_bytes": int(kernel.local_size_bytes),
-                "shared_bytes": made.shared_bytes + int(kernel.shared_size_bytes),
-                "threads": made.threads,
+        with self.device:
+            kernels = compiled(defines(made), made.shared_bytes, int(self.device.id))
+            self.resources = {
+                name: {
+                    "registers": int(kernel.num_regs),
+                    "local_bytes": int(kernel.local_size_bytes),
+                    "shared_bytes": made.shared_bytes + int(kernel.shared_size_bytes),
+                    "threads": made.threads,
+                }
+                for name, kernel in kernels.items()
             }
-            for name, kernel in kernels.items()
-        }
         return kernels
 
     def launch(self, module: dict[str, Any], made: Layout, call: Call) -> None:
         """Run one kernel: a block for each brain or observation."""
-        module[call.kernel]((call.blocks,), (made.threads,), tuple(call.arguments), shared_mem=made.shared_bytes)
+        kernel, arguments = module[call.kernel], tuple(call.arguments)
+        with self.device:
+            kernel((call.blocks,), (made.threads,), arguments, shared_mem=made.shared_bytes)
 
     def synchronize(self) -> None:
         """Wait until the device is idle."""

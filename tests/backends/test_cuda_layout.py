@@ -150,7 +150,7 @@ def test_arrays_of_another_shape_are_refused() -> None:
 def test_nothing_to_do_is_done() -> None:
     backend = ShimBackend()
     state = backend.create(CONFIG, RULES, 0, newborn(1))
-    none = backend.run(state, np.zeros((0, 1, 4, 32)), np.zeros((0, 1)), np.zeros((0, 1), np.uint8))
+    none = backend.run(state, np.zeros((0, 1, 4, 32), np.uint8), np.zeros((0, 1), np.int32), np.zeros((0, 1), np.uint8))
     assert none.shape == (0, 1, 1)
     empty = np.zeros(0, np.int64), np.zeros((0, 4, 32), np.uint8), np.zeros((0, 32, 32), np.uint8)
     answer = backend.predict(state, *empty, np.zeros(0, np.uint32), False)
