@@ -68,12 +68,57 @@ INLINE u32 below_number(const u32 *r, u32 number, u32 first, u32 lt) {
   return lt;
 }
 
+// The planes of a stream that is drawn once and turned from use to use (philox.random_number): plane p of turn t is
+// rotated by t (2 p + 1). Small blocks hold them in registers and turn them on; large ones, with fewer registers, draw
+// each anew.
+struct Planes {
+  u32 word, stream, turn;
+#if HOLD_PLANES
+  u32 p[28];
+#endif
+};
+
+INLINE u32 rotated(u32 plane, u32 by) { return __funnelshift_l(plane, plane, by & 31u); }
+
+// Draw first..last of some planes, for the given turn.
+INLINE void prepare(Planes &planes, u32 first, u32 last, const Clock &clock) {
+#if HOLD_PLANES
+#pragma unroll
+  for (u32 number = first; number <= last; ++number) {
+    draw(planes.word, 0, number, planes.stream, clock, planes.p + 4 * number);
+#pragma unroll
+    for (u32 i = 4 * number; i < 4 * number + 4; ++i) planes.p[i] = rotated(planes.p[i], planes.turn * (2 * i + 1));
+  }
+#endif
+}
+
+// The four planes of one draw.
+INLINE void take(const Planes &planes, u32 number, const Clock &clock, u32 *r) {
+#if HOLD_PLANES
+#pragma unroll
+  for (u32 i = 0; i < 4; ++i) r[i] = planes.p[4 * number + i];
+#else
+  draw(planes.word, 0, number, planes.stream, clock, r);
+#pragma unroll
+  for (u32 i = 0; i < 4; ++i) r[i] = rotated(r[i], planes.turn * (2 * (4 * number + i) + 1));
+#endif
+}
+
+INLINE void turn_on(Planes &planes) {
+#if HOLD_PLANES
+#pragma unroll
+  for (u32 i = 0; i < 28; ++i) planes.p[i] = rotated(planes.p[i], 2 * i + 1);
+#else
+  planes.turn += 1;
+#endif
+}
+
 // Lanes that win a chance of 256, with the planes of draws `number` and `number + 1`.
-INLINE u32 wins(u32 word, u32 cycle, u32 number, u32 stream, const Clock &clock, u32 chance) {
+INLINE u32 wins(const Planes &planes, u32 number, u32 chance, const Clock &clock) {
   u32 r[4];
-  draw(word, cycle, number, stream, clock, r);
+  take(planes, number, clock, r);
   u32 lt = below_number(r, chance, 0, 0);
-  draw(word, cycle, number + 1, stream, clock, r);
+  take(planes, number + 1, clock, r);
   return below_number(r, chance, 4, lt) | digit(chance, 8);
 }
 

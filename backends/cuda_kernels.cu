@@ -19,14 +19,14 @@ INLINE void copy(u32 *to, const u32 *from, u32 length) {
 
 // One presentation and its learning: numpy_backend._step. Every reading of the board lies behind a barrier after the
 // last writing, and every writing behind one after the last reading.
-INLINE void step(u32 *pairs, u32 *x, u32 slots, const u8 *intensity, s32 reward, u32 flag, const s32 *params,
+INLINE void step(u32 *pairs, u32 *x, const u8 *intensity, s32 reward, u32 flag, const s32 *params,
                  const s32 *groups, const Clock &clock, u32 *board, s32 *actions) {
   const s32 *group_of = groups + GROUPS + 1;
   bool acts = flag == FLAG_START || flag == FLAG_CONTINUE;
   if (flag == FLAG_START) x[0] = x[1] = x[2] = x[3] = 0;
   clear_sums(board);
   if (flag != FLAG_TERMINATED) {
-    present(intensity, x, slots, params, clock, board);
+    present(intensity, x, params, clock, board);
     BARRIER();
     sum_spikes(board);
     sum_weights(pairs, board);
@@ -61,10 +61,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
 run(u32 *memory, const s32 *params, const s32 *groups, const u8 *intensities, const s32 *rewards, const u8 *flags,
     s32 *actions, u32 seed, u32 steps) {
   extern __shared__ u32 board[];
-  u32 *row = memory + (u64)blockIdx.x * ROW_LENGTH, x[4], slots = 0;
+  u32 *row = memory + (u64)blockIdx.x * ROW_LENGTH, x[4];
   const s32 *own = params + (u64)blockIdx.x * CLUSTERS * PARAM_COUNT;
   Clock clock = {row[ROW_PRESENTATION], 0, seed, row[ROW_BRAIN], 0};
-  u32 episode = row[ROW_EPISODE];
 #if PAIRS_SHARED
   u32 *pairs = board + BOARD_PAIRS;
   copy(pairs, row + ROW_PAIRS, PLANES * PAIRS);
@@ -74,17 +73,17 @@ run(u32 *memory, const s32 *params, const s32 *groups, const u8 *intensities, co
   copy(board + BOARD_VALUE, row + ROW_VALUE, CLUSTERS);
   copy(board + BOARD_SURPRISE, row + ROW_SURPRISE, CLUSTERS);
   load_excitement(row, x);
-  if (threadIdx.x < POOL) slots = wire(threadIdx.x, row[ROW_GENERATION + threadIdx.x], clock, board);
+  if (threadIdx.x < POOL) wire(threadIdx.x, row[ROW_GENERATION + threadIdx.x], clock, board);
 #pragma unroll 1
   for (u32 t = 0; t < steps; ++t) {
     u64 at = (u64)t * gridDim.x + blockIdx.x;
     u32 flag = flags[at];
     FOR_EACH(i, GROUPS) actions[at * GROUPS + i] = 0;
     if (flag == FLAG_IDLE) continue;
-    step(pairs, x, slots, intensities + at * (32 * SENSORY), rewards[at], flag, own, groups, clock, board,
+    step(pairs, x, intensities + at * (32 * SENSORY), rewards[at], flag, own, groups, clock, board,
          actions + at * GROUPS);
     clock.now += 1;
-    episode += flag == FLAG_START;
+    if (flag == FLAG_START && threadIdx.x == 0) row[ROW_EPISODE] += 1;
   }
   store_excitement(row, x);
 #if PAIRS_SHARED
@@ -92,10 +91,7 @@ run(u32 *memory, const s32 *params, const s32 *groups, const u8 *intensities, co
 #endif
   copy(row + ROW_VALUE, board + BOARD_VALUE, CLUSTERS);
   copy(row + ROW_SURPRISE, board + BOARD_SURPRISE, CLUSTERS);
-  if (threadIdx.x == 0) {
-    row[ROW_PRESENTATION] = clock.now;
-    row[ROW_EPISODE] = episode;
-  }
+  if (threadIdx.x == 0) row[ROW_PRESENTATION] = clock.now;
 }
 
 // Excitement [POOL, 32] in bytes: a lane for each neuron, then a lane for each word, and back.
@@ -136,11 +132,11 @@ predict(const u32 *memory, const s32 *params, const s32 *groups, const u32 *aske
   const u32 *row = memory + whose * ROW_LENGTH;
   const s32 *own = params + whose * CLUSTERS * PARAM_COUNT, *group_of = groups + GROUPS + 1;
   Clock clock = {calm ? 0u : presentations[i], STREAM_EVALUATION, seed, row[ROW_BRAIN], calm};
-  u32 x[4], slots = 0;
+  u32 x[4];
   unpack_excitement(excitement + i * (32 * POOL), x);
-  if (threadIdx.x < POOL) slots = wire(threadIdx.x, row[ROW_GENERATION + threadIdx.x], clock, board);
+  if (threadIdx.x < POOL) wire(threadIdx.x, row[ROW_GENERATION + threadIdx.x], clock, board);
   clear_sums(board);
-  present(intensities + i * (32 * SENSORY), x, slots, own, clock, board);
+  present(intensities + i * (32 * SENSORY), x, own, clock, board);
   BARRIER();
   sum_spikes(board);
   sum_weights(row + ROW_PAIRS, board);

@@ -14,8 +14,8 @@ from hebbit.backends import philox, spec
 from hebbit.backends.spec import LANES, BrainConfig, Flag, Param, Stream
 
 WARP = 32
-MAX_WARPS = 32
-"""Warps of the largest block that CUDA allows."""
+MAX_WARPS = 24
+"""Warps of the largest block: with the 32 that CUDA allows, 64 registers a thread would be too few on some GPUs."""
 PLANES = 13
 """Planes of a pair of output and word: eight of the weight, five of the trace."""
 WARP_SHARE = 24 << 10
@@ -71,7 +71,7 @@ def board_parts(config: BrainConfig) -> list[tuple[str, int]]:
         config.sensory_words, config.pool_words, config.clusters, config.units, len(config.groups), config.cycles,
     )  # fmt: skip
     return [
-        ("PLANES", 4 * d), ("SPIKES", 2 * c * d), ("WIRES", config.slots[1] * w), ("DRIVE", c * w),
+        ("PLANES", 4 * d), ("SPIKES", 2 * c * d), ("WIRES", config.slots[1] * w), ("SLOTS", w), ("DRIVE", c * w),
         ("COUNTS", 4 * config.words), ("SUMS", config.outputs + 1), ("OWN", 2 * k), ("BEST", g), ("VOLLEY", a),
         ("SUMS_END", 0), ("DRIVES", a + k), ("CREDIT", a), ("CHOICE", 3 * g), ("MOVES", 2 * k), ("MEAN", k),
         ("VALUE", k), ("SURPRISE", k),
@@ -135,7 +135,8 @@ def defines(made: Layout) -> tuple[str, ...]:
         "WARPS": made.warps,
         "PAIRS_SHARED": int(made.pairs_shared),
         "MIN_BLOCKS": max(1, RESIDENT_WARPS // made.warps),
-        # the keys of all ten rounds would be kept in registers, of which large blocks have only 64 a thread
+        # large blocks have only 80 registers a thread: too few to hold random planes, or the keys of all ten rounds
+        "HOLD_PLANES": int(made.warps <= RESIDENT_WARPS),
         "ROUNDS_UNROLLED": 10 if made.warps <= RESIDENT_WARPS else 5,
         **{f"ROW_{name}": place for name, place in made.row.items()},
         **{f"BOARD_{name}": place for name, place in made.board.items()},

@@ -1,5 +1,9 @@
-// Readout, action and plasticity. A pair is an output and a word, numbered output * WORDS + word as in the counters of
-// the plastic stream; the threads share the pairs out, whatever output they belong to.
+// Readout, action and plasticity. A pair is an output and a word, numbered output * WORDS + word. The pairs come in
+// rows of THREADS: one row for each output's pool words, each thread its own word, then the pairs of the sensory words,
+// whatever their output, as many as fit.
+
+#define SENSORY_ROWS ((OUTPUTS * SENSORY + THREADS - 1) / THREADS)
+#define ROWS (OUTPUTS + SENSORY_ROWS)
 
 #if WORDS <= 136
 typedef s32 product;  // 256 x 128 x the spikes of so many words fits 31 bits
@@ -35,12 +39,21 @@ INLINE s32 weighted(const u32 *pairs, u32 pair, const u32 *n) {
   return sum;
 }
 
-INLINE void add_to(u32 *sum, s32 x) {
-#if WARPS == 1
-  *sum += x;  // by one lane alone
-#else
-  atomicAdd(sum, (u32)x);
-#endif
+// A thread's pair in a row, if it has one there.
+struct Place {
+  u32 output, word;
+  bool valid;
+};
+
+INLINE Place place_in(u32 row) {
+  Place place = {row, SENSORY + threadIdx.x, threadIdx.x < POOL};
+  if (row >= OUTPUTS) {
+    u32 at = (row - OUTPUTS) * THREADS + threadIdx.x;
+    place.output = at / SENSORY;
+    place.word = at % SENSORY;
+    place.valid = at < OUTPUTS * SENSORY;
+  }
+  return place;
 }
 
 // Everything that is summed up on the board begins with 0.
@@ -62,29 +75,28 @@ INLINE void sum_spikes(u32 *board) {
 #endif
   }
   s32 total = warp_sum(mine);
-  if (thread % 32 == 0) add_to(board + BOARD_SUMS + OUTPUTS, total);
+  if (thread % 32 == 0) atomicAdd(board + BOARD_SUMS + OUTPUTS, (u32)total);
 }
 
 // The sums of equations.readout: w n of each output, that of the critic by clusters too.
 INLINE void sum_weights(const u32 *pairs, u32 *board) {
-  u32 thread = threadIdx.x, lane = thread & 31u;
 #pragma unroll 1
-  for (u32 start = thread - lane; start < PAIRS; start += THREADS) {
-    u32 pair = start + lane, output = pair / WORDS, word = pair % WORDS;
+  for (u32 row = 0; row < ROWS; ++row) {
+    Place place = place_in(row);
     s32 mine = 0;
-    if (pair < PAIRS) {
+    if (place.valid) {
       u32 n[4];
-      read_counts(board, word, n);
-      mine = weighted(pairs, pair, n);
+      read_counts(board, place.word, n);
+      mine = weighted(pairs, place.output * WORDS + place.word, n);
 #if CLUSTERS > 1
-      if (output == UNITS) atomicAdd(board + BOARD_OWN + word % CLUSTERS, (u32)mine);
+      if (place.output == UNITS) atomicAdd(board + BOARD_OWN + place.word % CLUSTERS, (u32)mine);
 #endif
     }
-    u32 last = min(start + 31, PAIRS - 1) / WORDS;
-#pragma unroll 1
-    for (u32 one = start / WORDS; one <= last; ++one) {
-      s32 sum = warp_sum(output == one ? mine : 0);
-      if (lane == 0) add_to(board + BOARD_SUMS + one, sum);
+    if (row < OUTPUTS) {
+      s32 sum = warp_sum(mine);
+      if (threadIdx.x % 32 == 0) atomicAdd(board + BOARD_SUMS + row, (u32)sum);
+    } else if (place.valid) {
+      atomicAdd(board + BOARD_SUMS + place.output, (u32)mine);
     }
   }
 }
@@ -114,13 +126,22 @@ INLINE u32 motor_chance(u32 unit, const s32 *params, const s32 *group_of, const 
   return max(chance, (u32)params[PARAM_MOTOR_BASE]);
 }
 
+// Neurons of a motor unit that win their chance of 256 in one cycle.
+INLINE u32 wins_now(u32 unit, u32 cycle, u32 stream, u32 chance, const Clock &clock) {
+  u32 r[4];
+  draw(unit, cycle, 0, stream, clock, r);
+  u32 lt = below_number(r, chance, 0, 0);
+  draw(unit, cycle, 1, stream, clock, r);
+  return below_number(r, chance, 4, lt) | digit(chance, 8);
+}
+
 // equations.motor_spikes: a thread for each unit and cycle. Calm, the chances stand for the spikes.
 INLINE void fire_motors(const s32 *params, const s32 *group_of, const Clock &clock, u32 *board) {
   FOR_EACH(at, UNITS * (clock.calm ? 1 : CYCLES)) {
     u32 unit = at % UNITS, cycle = at / UNITS;
     u32 spikes = motor_chance(unit, params, group_of, board);
     if (!clock.calm) {
-      spikes = __popc(wins(unit, cycle, 0, STREAM_MOTOR + clock.stream, clock, spikes));
+      spikes = __popc(wins_now(unit, cycle, STREAM_MOTOR + clock.stream, spikes, clock));
       if (params[PARAM_MOTOR_RAMP]) spikes *= cycle + 1;
     }
     atomicAdd(board + BOARD_VOLLEY + unit, spikes);
@@ -211,12 +232,11 @@ INLINE void keep_values(bool learned, u32 *board) {
 }
 
 // equations.moved_weights of one pair.
-INLINE void learn(u32 *pairs, u32 pair, const u32 *e, u32 move, const Clock &clock) {
+INLINE void learn(u32 *pairs, u32 pair, const u32 *e, u32 move, const Planes &planes, const Clock &clock) {
   u32 r[4], w[8], chance = move & 511u;
   if (chance == 0) return;
-  draw(pair, 0, 2, STREAM_PLASTICITY, clock, r);
-  u32 moves = below4(r, e, 0);
-  moves &= wins(pair, 0, 0, STREAM_PLASTICITY, clock, chance);
+  take(planes, 2, clock, r);
+  u32 moves = below4(r, e, 0) & wins(planes, 0, chance, clock);
   if (moves == 0) return;
 #pragma unroll
   for (u32 b = 0; b < 8; ++b) w[b] = pairs[b * PAIRS + pair];
@@ -225,19 +245,18 @@ INLINE void learn(u32 *pairs, u32 pair, const u32 *e, u32 move, const Clock &clo
   for (u32 b = 0; b < 8; ++b) pairs[b * PAIRS + pair] = w[b];
 }
 
-// Decay of one pair's trace by chance, and the counts of this presentation.
-INLINE void remember(u32 *e, u32 pair, const s32 *own, u32 credited, bool critic, const Clock &clock, const u32 *board) {
-  u32 r[4], n[4], who = STREAM_PLASTICITY, share = credited & 31u;
-  u32 chance = own[critic ? PARAM_CRITIC_CHANCE : PARAM_ACTOR_CHANCE];
+// Decay of one pair's trace by chance, and the counts n of this presentation.
+INLINE void remember(u32 *e, u32 *n, const s32 *own, u32 credited, bool critic, const Planes &planes,
+                     const Clock &clock) {
+  u32 r[4], share = credited & 31u, chance = own[critic ? PARAM_CRITIC_CHANCE : PARAM_ACTOR_CHANCE];
   if (chance) {
-    u32 lanes = chance == 256 ? ALL : wins(pair, 0, 5, who, clock, chance);
-    draw(pair, 0, 3, who, clock, r);
+    u32 lanes = wins(planes, 5, chance, clock);
+    take(planes, 3, clock, r);
     lose(e, r, own[critic ? PARAM_CRITIC_SHIFT : PARAM_ACTOR_SHIFT], lanes);
   }
   e[4] &= e[0] | e[1] | e[2] | e[3];
-  read_counts(board, pair % WORDS, n);
   if (share < 16) {
-    draw(pair, 0, 4, who, clock, r);
+    take(planes, 4, clock, r);
     share_of(n, r, share);
   }
   if (critic && own[PARAM_CRITIC_RULE])
@@ -246,23 +265,41 @@ INLINE void remember(u32 *e, u32 pair, const s32 *own, u32 credited, bool critic
     add_signed(e, n, digit(credited, 5));
 }
 
-// Weights and traces of all pairs, in one pass: dopamine finds the traces of before this presentation.
+// Weights and traces of one pair.
+INLINE void change_pair(u32 *pairs, const Place &place, const s32 *params, u32 flag, const Planes &planes,
+                        const Clock &clock, const u32 *board) {
+  u32 e[5] = {0, 0, 0, 0, 0}, n[4], pair = place.output * WORDS + place.word, cluster = place.word % CLUSTERS;
+  bool critic = place.output == UNITS;
+  if (flag != FLAG_START) {
+#pragma unroll
+    for (u32 i = 0; i < 5; ++i) e[i] = pairs[(8 + i) * PAIRS + pair];
+    learn(pairs, pair, e, board[BOARD_MOVES + 2 * cluster + (critic ? 0 : 1)], planes, clock);
+  }
+  if (flag == FLAG_START || flag == FLAG_CONTINUE) {
+    u32 credited = critic ? 16u : board[BOARD_CREDIT + place.output];
+    read_counts(board, place.word, n);
+    remember(e, n, params + cluster * PARAM_COUNT, credited, critic, planes, clock);
+  } else {
+    e[0] = e[1] = e[2] = e[3] = e[4] = 0;
+  }
+#pragma unroll
+  for (u32 i = 0; i < 5; ++i) pairs[(8 + i) * PAIRS + pair] = e[i];
+}
+
+// Weights and traces of all pairs, in one pass: dopamine finds the traces of before this presentation. One draw of the
+// plastic planes of a word serves 32 outputs, see Stream.PLASTICITY in spec.py.
 INLINE void change(u32 *pairs, const s32 *params, u32 flag, const Clock &clock, const u32 *board) {
-  FOR_EACH(pair, PAIRS) {
-    u32 e[5] = {0, 0, 0, 0, 0}, output = pair / WORDS, cluster = pair % WORDS % CLUSTERS;
-    bool critic = output == UNITS;
-    if (flag != FLAG_START) {
-#pragma unroll
-      for (u32 i = 0; i < 5; ++i) e[i] = pairs[(8 + i) * PAIRS + pair];
-      learn(pairs, pair, e, board[BOARD_MOVES + 2 * cluster + (critic ? 0 : 1)], clock);
+  Planes planes;
+  planes.stream = STREAM_PLASTICITY;
+#pragma unroll 1
+  for (u32 row = 0; row < ROWS; ++row) {
+    Place place = place_in(row);
+    if (row >= OUTPUTS || row % 32 == 0) {
+      planes.word = place.output / 32 * WORDS + place.word;
+      planes.turn = place.output % 32;
+      prepare(planes, 0, 6, clock);
     }
-    if (flag == FLAG_START || flag == FLAG_CONTINUE) {
-      u32 credited = critic ? 16u : board[BOARD_CREDIT + output];
-      remember(e, pair, params + cluster * PARAM_COUNT, credited, critic, clock, board);
-    } else {
-      e[0] = e[1] = e[2] = e[3] = e[4] = 0;
-    }
-#pragma unroll
-    for (u32 i = 0; i < 5; ++i) pairs[(8 + i) * PAIRS + pair] = e[i];
+    if (place.valid) change_pair(pairs, place, params, flag, planes, clock, board);
+    turn_on(planes);
   }
 }

@@ -36,13 +36,13 @@ INLINE u32 anneal_short(u32 start, u32 half_age, u32 age) {
   return sum < age ? 0u : start * half_age / sum;
 }
 
-// wiring.wire for one pool word: its sources go to the board, the number of them is returned. A partial Fisher-Yates
-// shuffle touches few places, so only those that it touched are remembered.
-INLINE u32 wire(u32 word, u32 generation, const Clock &who, u32 *board) {
+// wiring.wire for one pool word: its sources go to the board, and how many they are. A partial Fisher-Yates shuffle
+// touches few places, so only those that it touched are remembered.
+INLINE void wire(u32 word, u32 generation, const Clock &who, u32 *board) {
   const Clock clock = {generation, 0, who.seed, who.brain, 0};
   u32 r[4], place[SLOTS], value[SLOTS];
   draw(word, 0, 0, STREAM_WIRING, clock, r);
-  u32 slots = SLOTS_MIN + scaled(r[0], SLOTS - SLOTS_MIN + 1);
+  board[BOARD_SLOTS + word] = SLOTS_MIN + scaled(r[0], SLOTS - SLOTS_MIN + 1);
 #pragma unroll
   for (u32 slot = 0; slot < SLOTS; ++slot) {
     draw(word, 0, 1 + slot, STREAM_WIRING, clock, r);
@@ -64,7 +64,6 @@ INLINE u32 wire(u32 word, u32 generation, const Clock &who, u32 *board) {
     u32 address = source + mirrored * CYCLES * SENSORY;
     board[BOARD_WIRES + slot * POOL + word] = address << 10 | (x >> 3) << 8 | (x & 7u) << 5 | turn;
   }
-  return slots;
 }
 
 // The word of a source as one slot sees it: rotated, then lanes permuted by XOR (wiring.source_lane).
@@ -123,7 +122,7 @@ INLINE void count_sensory(u32 *board) {
   }
 }
 
-INLINE Pool pool_of(const s32 *params, u32 word, u32 slots, const Clock &clock) {
+INLINE Pool pool_of(const s32 *params, u32 word, const Clock &clock, const u32 *board) {
   const s32 *own = param_row(params, SENSORY + word);
   Pool pool;
   pool.summing = own[PARAM_DRIVE];
@@ -133,8 +132,8 @@ INLINE Pool pool_of(const s32 *params, u32 word, u32 slots, const Clock &clock) 
   pool.chance = own[PARAM_DECAY_CHANCE];
   // base rate belongs to training alone
   pool.base = clock.stream ? 0 : anneal_short(own[PARAM_BASE_RATE], own[PARAM_BASE_AGE], clock.now);
-  pool.threshold = THRESHOLD + THRESHOLD_SLOPE * (slots - 1);
-  pool.slots = slots;
+  pool.slots = board[BOARD_SLOTS + word];
+  pool.threshold = THRESHOLD + THRESHOLD_SLOPE * (pool.slots - 1);
   return pool;
 }
 
@@ -180,50 +179,81 @@ INLINE u32 fires(const u32 *x, const u32 *noise, u32 threshold) {
 }
 
 // Lanes that fire by base rate, a chance of 4096: planes 4 to 15. Only in training.
-INLINE u32 spontaneous(u32 word, u32 cycle, u32 base, const Clock &clock) {
+INLINE u32 spontaneous(const Planes &planes, u32 base, const Clock &clock) {
   u32 lt = 0;
 #pragma unroll
   for (u32 number = 1; number <= 3; ++number) {
     u32 r[4];
-    draw(word, cycle, number, STREAM_POOL, clock, r);
+    take(planes, number, clock, r);
     lt = below_number(r, base, 4 * number - 4, lt);
   }
   return lt;
 }
 
-// equations.pool_cycle: excitement changed, spikes returned. What cannot matter is not drawn.
-INLINE u32 pool_cycle(u32 *x, u32 word, u32 cycle, const Pool &pool, const Clock &clock, const u32 *board) {
-  u32 current[4], noise[4] = {0, 0, 0, 0}, who = STREAM_POOL + clock.stream;
+// equations.pool_cycle: excitement changed, spikes returned. What cannot matter is not looked at.
+INLINE u32 pool_cycle(u32 *x, u32 word, u32 cycle, const Pool &pool, const Planes &planes, const Clock &clock,
+                      const u32 *board) {
+  u32 current[4], noise[4] = {0, 0, 0, 0};
   drive(word, cycle, pool, board, current);
   add_saturating(x, current);
   if (pool.noise) {
-    draw(word, cycle, 0, who, clock, noise);
+    take(planes, 0, clock, noise);
   }
 #pragma unroll
   for (u32 i = 0; i < 4; ++i) noise[i] &= mask(pool.noise > i);
   u32 fired = fires(x, noise, pool.threshold);
-  if (pool.base) fired |= spontaneous(word, cycle, pool.base, clock);
+  if (pool.base) {
+    fired |= spontaneous(planes, pool.base, clock);
+  }
 #pragma unroll
   for (u32 i = 0; i < 4; ++i) x[i] &= ~fired;
   if (pool.chance && (x[0] | x[1] | x[2] | x[3])) {
-    u32 lanes = pool.chance == 256 ? ALL : wins(word, cycle, 4, who, clock, pool.chance), r[4];
-    draw(word, cycle, 6, who, clock, r);
+    u32 r[4], lanes = wins(planes, 4, pool.chance, clock);
+    take(planes, 6, clock, r);
     lose(x, r, pool.shift, lanes);
   }
   return fired;
 }
 
+// The cycles of a pool word whose excitement is 0 and stays so: a coincidence fires at once and there is no noise.
+INLINE void cycles_quiet(u32 *n, u32 word, const Pool &pool, Planes &planes, const Clock &clock, const u32 *board) {
+  if (pool.base) prepare(planes, 1, 3, clock);
+#pragma unroll 1
+  for (u32 cycle = 0; cycle < CYCLES; ++cycle) {
+    u32 fired = board[BOARD_DRIVE + cycle * POOL + word];
+    if (pool.base) {
+      fired |= spontaneous(planes, pool.base, clock);
+    }
+    increment(n, fired);
+    turn_on(planes);
+  }
+}
+
+INLINE void cycles_full(u32 *n, u32 *x, u32 word, const Pool &pool, Planes &planes, const Clock &clock,
+                        const u32 *board) {
+  prepare(planes, 0, 6, clock);
+#pragma unroll 1
+  for (u32 cycle = 0; cycle < CYCLES; ++cycle) {
+    increment(n, pool_cycle(x, word, cycle, pool, planes, clock, board));
+    turn_on(planes);
+  }
+}
+
 // The cycles of one observation: excitement changed, counts of all words on the board.
-INLINE void present(const u8 *intensity, u32 *x, u32 slots, const s32 *params, const Clock &clock, u32 *board) {
+INLINE void present(const u8 *intensity, u32 *x, const s32 *params, const Clock &clock, u32 *board) {
   u32 word = threadIdx.x;
   sense(intensity, params, clock, board);
   count_sensory(board);
   if (word < POOL) {
     u32 n[4] = {0, 0, 0, 0};
-    Pool pool = pool_of(params, word, slots, clock);
-    if (!pool.summing) coincidences(word, slots, board);
-#pragma unroll 1
-    for (u32 cycle = 0; cycle < CYCLES; ++cycle) increment(n, pool_cycle(x, word, cycle, pool, clock, board));
+    Pool pool = pool_of(params, word, clock, board);
+    Planes planes = {word, STREAM_POOL + clock.stream, 0};
+    if (!pool.summing) coincidences(word, pool.slots, board);
+    bool still = !(pool.summing | pool.noise | x[0] | x[1] | x[2] | x[3]) && pool.gain >= pool.threshold;
+    if (still)
+      cycles_quiet(n, word, pool, planes, clock, board);
+    else
+      cycles_full(n, x, word, pool, planes, clock, board);
     write_counts(board, SENSORY + word, n);
   }
 }

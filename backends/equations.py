@@ -92,7 +92,8 @@ def pool_cycle(excitement: I32, current: I32, threshold: I32, cycle: int, params
 
     def number(first: int, bits: int) -> I32:
         planes = range(first, first + bits)
-        return random_number(words, clock.presentation, cycle, planes, Stream.POOL + clock.stream, clock.key)
+        # drawn once a presentation, turned from cycle to cycle
+        return random_number(words, clock.presentation, 0, planes, Stream.POOL + clock.stream, clock.key, turn=cycle)
 
     x = np.minimum(spec.STATE_MAX, excitement + current).astype(np.int32)
     noise = number(0, 4) % (1 << params[:, Param.NOISE])[:, None]

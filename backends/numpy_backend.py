@@ -157,8 +157,10 @@ class NumpyBackend:
 
     @staticmethod
     def _plastic(config: BrainConfig, output: int, planes: range, clock: Clock) -> I32:
-        words = np.arange(output * config.words, (output + 1) * config.words, dtype=np.uint32)
-        return random_number(words, clock.presentation, 0, planes, Stream.PLASTICITY, clock.key)
+        # drawn once for 32 outputs, turned from output to output
+        words = np.arange(config.words, dtype=np.uint32) + np.uint32(output // LANES * config.words)
+        turn = output % LANES
+        return random_number(words, clock.presentation, 0, planes, Stream.PLASTICITY, clock.key, turn)
 
     def predict(
         self,

@@ -66,18 +66,23 @@ def lanes(word: U32) -> NDArray[np.uint8]:
 
 
 def random_number(
-    words: U32, presentation: int, cycle: int, planes: range, stream: int, key: tuple[int, int]
+    words: U32, presentation: int, cycle: int, planes: range, stream: int, key: tuple[int, int], turn: int = 0
 ) -> NDArray[np.int32]:
     """One uniform number of ``len(planes)`` bits per lane: int32 [len(words), 32].
 
     Plane ``4 d + i`` is word ``i`` of draw ``d``; the first plane is the least significant bit. A chance of
     m / 2**len(planes) is the comparison ``random_number < m``.
+
+    One draw serves up to 32 uses: at turn ``t``, lane j takes its bit of plane p from lane j - t (2 p + 1) of the drawn
+    word. As that factor is odd, the numbers of one lane at different turns never share a bit; numbers of different lanes
+    may, all of their bits only 16 turns apart.
     """
     first = planes.start // 4
     random_words = draws(words, presentation, cycle, range(first, (planes.stop + 3) // 4), stream, key)
     total = np.zeros((len(words), LANES), np.int32)
     for bit, plane in enumerate(planes):
-        total += lanes(random_words[plane // 4 - first, :, plane % 4]).astype(np.int32) << bit
+        drawn = lanes(random_words[plane // 4 - first, :, plane % 4]).astype(np.int32)
+        total += np.roll(drawn, turn * (2 * plane + 1), axis=-1) << bit
     return total
 
 

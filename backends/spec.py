@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 
 LANES = 32
 """Neurons of a word."""
@@ -62,14 +62,15 @@ class Stream(IntEnum):
     SENSE = 3
     """word = sensory word, by cycle; draw 0: the four planes of the Bernoulli code."""
     POOL = 4
-    """word = pool word, by cycle; planes 0-3 noise, 4-15 base rate, 16-23 decay chance, 24-26 decay rounding."""
+    """word = pool word, turned by cycle (philox.random_number); planes 0-3 noise, 4-15 base rate, 16-23 decay chance,
+    24-26 decay rounding."""
     MOTOR = 5
     """word = motor unit, by cycle; planes 0-7 the chance to fire."""
     ACTION = 6
     """word = action group; draw 0: [action, uniform action where nothing fired, second draw]."""
     PLASTICITY = 7
-    """word = output * words + word; planes 0-7 weight chance, 8-11 trace, 12-14 decay rounding, 16-19 trace rounding,
-    20-27 decay chance."""
+    """word = output // 32 * words + word, turned by output % 32; planes 0-7 weight chance, 8-11 trace, 12-14 decay
+    rounding, 16-19 trace rounding, 20-27 decay chance."""
     SCALAR = 8
     """word = cluster; draw 0: [rounding of the critic's chance, of the actor's]."""
     EPISODE = 9

@@ -17,7 +17,8 @@ BRAINS = {
     "default, LunarLander": AgentConfig(pool_words=96).brain(9, (4,)),
     "clusters and groups": BrainConfig(5, 20, (3, 2), clusters=3),
     "16 warps": BrainConfig(20, 512, (4,), slots_min=1, slots_max=8),
-    "32 warps": BrainConfig(100, 1024, (18,), slots_min=1, slots_max=8, clusters=8),
+    "24 warps": BrainConfig(100, 768, (18,), slots_min=1, slots_max=8, clusters=8),
+    "17 warps": BrainConfig(8, 520, (2,), cycles=15),
     "no pool": BrainConfig(1, 0, (1,), cycles=1),
 }
 

@@ -136,13 +136,20 @@ def test_barriers_are_counted() -> None:
         (r"c3 = stream", "c3 = 1"),
         (r"k0 = clock\.seed", "k0 = 0"),
         (r"k1 = clock\.brain", "k1 = 0"),
-        (r"atomicAdd\(sum, \(u32\)x\)", "*sum = *sum + x, __syncwarp()"),
+        (r"atomicAdd\(board \+ BOARD_SUMS \+ place", "atomicMax(board + BOARD_SUMS + place"),
+        (r"rotated\(planes\.p\[i\], 2 \* i \+ 1\)", "rotated(planes.p[i], 1)"),
+        (r"planes\.turn = place\.output % 32", "planes.turn = 0"),
         (r"clock\.now \+= 1;", ""),
         (r"copy\(row \+ ROW_PAIRS, pairs, PLANES \* PAIRS\);", ""),
     ],
 )
 def test_planted_faults_are_caught(pattern: str, by: str) -> None:
     assert any(caught(text) for text in without(source(), pattern, by))
+
+
+def test_every_turn_is_needed() -> None:
+    places = list(without(source(), r"turn_on\(planes\);"))
+    assert [caught(text) for text in places] == [True] * 3
 
 
 @pytest.mark.parametrize("stream", [stream for stream in Stream if stream not in (Stream.EPISODE, Stream.EVALUATION)])

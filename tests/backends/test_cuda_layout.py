@@ -35,15 +35,15 @@ def test_parts_do_not_overlap() -> None:
 
 
 def test_a_warp_holds_1024_neurons() -> None:
-    assert [layout(BrainConfig(4, words, (2,)), SHARED_LIMIT).warps for words in (0, 1, 32, 33, 1024)] == [
-        1, 1, 1, 2, 32,
+    assert [layout(BrainConfig(4, words, (2,)), SHARED_LIMIT).warps for words in (0, 1, 32, 33, 768)] == [
+        1, 1, 1, 2, 24,
     ]  # fmt: skip
 
 
 def test_bytes_of_a_brain_are_those_of_the_document() -> None:
     """docs/gpu.md quotes them."""
     made = layout(BrainConfig(4, 32, (2,), slots_min=8, slots_max=8), SHARED_LIMIT)
-    assert (made.row_bytes, made.shared_bytes, made.threads) == (6372, 8136, 32)
+    assert (made.row_bytes, made.shared_bytes, made.threads) == (6372, 8264, 32)
     made = layout(AgentConfig().brain(4, (2,)), SHARED_LIMIT)
     assert (made.warps, made.pairs_shared) == (2, True)
 
@@ -74,8 +74,8 @@ def test_constants_are_the_contracts() -> None:
 @pytest.mark.parametrize(
     ("config", "limit", "said"),
     [
-        (BrainConfig(4, 1025, (2,)), SHARED_LIMIT, "at most 1024 pool words .32768 neurons., got 1025; use fewer"),
-        (BrainConfig(4096, 1024, (2,)), SHARED_LIMIT, "needs [0-9]+ bytes of shared memory and the GPU has 232448"),
+        (BrainConfig(4, 769, (2,)), SHARED_LIMIT, "at most 768 pool words .24576 neurons., got 769; use fewer"),
+        (BrainConfig(4096, 768, (2,)), SHARED_LIMIT, "needs [0-9]+ bytes of shared memory and the GPU has 232448"),
         (BrainConfig(4, 32, (2,)), 1000, "the GPU has 1000 for a block; use a smaller brain or the backend numba"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from hebbit.agents import SpikingAgent
 from hebbit.backends import load
-from hebbit.backends.cuda_layout import layout
+from hebbit.backends.cuda_layout import defines, layout
 from hebbit.backends.shim_backend import SHARED_LIMIT, ShimBackend
 from hebbit.backends.spec import BrainConfig, Param
 from hebbit.scripts.conformance import SPECIFICATION, Case, Dice, differences, digest, lives, random_arrays, random_case
@@ -20,6 +20,7 @@ SHAPES = {
     "no pool": BrainConfig(5, 0, (4,), cycles=15),
     "outputs beyond shared memory": BrainConfig(9, 33, (150, 3), cycles=1),
     "every word a cluster": BrainConfig(2, 9, (2,), cycles=2, clusters=11),
+    "more than 32 outputs": BrainConfig(3, 5, (20, 30), cycles=2),
     "more groups than threads": BrainConfig(1, 1, (2,) * 40, cycles=2),
 }
 
@@ -59,9 +60,15 @@ def test_brains_of_every_shape_agree(shape: str, sensory: int, drive: int) -> No
     assert_same_bits(ShimBackend(), busy_case(SHAPES[shape], sensory, drive), 5)
 
 
+def test_a_large_block_draws_anew_what_a_small_one_keeps() -> None:
+    case = busy_case(BrainConfig(3, 520, (2,), cycles=2))
+    assert "-DHOLD_PLANES=0" in defines(layout(case.config, SHARED_LIMIT))
+    assert_same_bits(ShimBackend(), case, 3)
+
+
 def test_the_shapes_are_what_they_are_called() -> None:
     made = {name: layout(config, SHARED_LIMIT) for name, config in SHAPES.items()}
-    assert [one.warps for one in made.values()] == [1, 2, 3, 1, 2, 1, 1]
+    assert [one.warps for one in made.values()] == [1, 2, 3, 1, 2, 1, 1, 1]
     assert [name for name, one in made.items() if not one.pairs_shared] == ["outputs beyond shared memory"]
 
 
