@@ -74,7 +74,7 @@ def random_number(
     m / 2**len(planes) is the comparison ``random_number < m``.
 
     One draw serves up to 32 uses: at turn ``t``, lane j takes its bit of plane p from lane j - t (2 p + 1) of the drawn
-    word. As that factor is odd, the numbers of one lane at different turns never share a bit; numbers of different lanes
+    word. As that factor is odd, the numbers of one lane at different turns never share a bit; those of different lanes
     may, all of their bits only 16 turns apart.
     """
     first = planes.start // 4
