@@ -53,4 +53,5 @@ def cubin(made: Layout, architecture: int, extra: tuple[str, ...] = ()) -> tuple
         found["kernel"]: Usage(int(found["registers"]), int(found["stores"]) + int(found["loads"]), int(found["stack"]))
         for found in _USAGE.finditer(log)
     }
-    return bytes(binary), usage
+    # CuPy cuts off the last byte, which the driver does without but tools that read ELF files miss
+    return bytes(binary) + b"\0", usage

@@ -37,17 +37,20 @@ QUESTIONS = 8
 SHAPES = (
     BrainConfig(3, 9, (3, 2), cycles=3, slots_min=1, slots_max=3, clusters=2),
     BrainConfig(3, 40, (2,), cycles=3, slots_min=1, slots_max=3),
+    BrainConfig(3, 9, (2,), cycles=3, slots_min=1, slots_max=3),
 )
 
 
 @cache
 def case(number: int) -> Case:
-    """A brain of one warp with Bernoulli senses, and one of two warps with phase code."""
+    """A brain of one warp with Bernoulli senses, one of two warps with phase code, and a quiet one."""
     dice, config = Dice(number, 9), SHAPES[number]
     params = random_params(dice, 2, config.clusters)
+    quiet = number == 2
     settings = {
-        Param.DRIVE: 1 - number, Param.GAIN: 6, Param.NOISE: 3, Param.DECAY_SHIFT: 1, Param.DECAY_CHANCE: 128,
-        Param.BASE_RATE: 300, Param.BASE_AGE: 0, Param.SENSORY: 1 - number, Param.CRITIC_RATE: 5000,
+        Param.DRIVE: int(number == 0), Param.GAIN: 15 if quiet else 6, Param.NOISE: 0 if quiet else 3,
+        Param.DECAY_SHIFT: 1, Param.DECAY_CHANCE: 128,
+        Param.BASE_RATE: 300, Param.BASE_AGE: 0, Param.SENSORY: int(number == 0), Param.CRITIC_RATE: 5000,
         Param.ACTOR_RATE: 5000, Param.RATE_AGE: 0, Param.CRITIC_SHIFT: 1, Param.CRITIC_CHANCE: 128,
         Param.ACTOR_SHIFT: 1, Param.ACTOR_CHANCE: 128, Param.TEMPERATURE: 300, Param.MOTOR_BASE: 20,
         Param.MOTOR_RULE: 0, Param.SURPRISE_SHIFT: 0, Param.DOPAMINE_CLIP: 5000,
@@ -56,6 +59,7 @@ def case(number: int) -> Case:
         params[..., column] = value
     arrays = random_arrays(Dice(3, 0), config, 2)
     arrays["value"][:] = 1000
+    arrays["excitement"][:] *= not quiet
     return Case(number, config, params, 77, arrays)
 
 
