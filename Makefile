@@ -10,13 +10,20 @@ PIP_HERE := $(PIP) --no-build-isolation
 export MPLBACKEND ?= Agg
 export SDL_VIDEODRIVER ?= dummy
 
-.PHONY: help demo format lint test test-sb3 slow clean
+# Other libraries in an environment of their own: Brian2 for Python 3.11 needs an older NumPy than ours.
+PEERS := .venv-peers
+PEERS_NUMPY := 2.3.5
+PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c $(PEERS)/constraints.txt
+
+.PHONY: help demo format lint test test-sb3 peers gpu slow clean
 
 help:
 	@echo "make demo      a brain learns CartPole-v1, is evaluated and drawn: runs/demo"
 	@echo "make test      linters, types, import rules and the tests"
 	@echo "make slow      the long tests"
 	@echo "make test-sb3  the tests beside Stable-Baselines3 (installs torch)"
+	@echo "make gpu       the tests that need a CUDA device, compute-sanitizer, throughput: docs/results/throughput_cupy.json"
+	@echo "make peers     speed beside snnTorch, Norse, BindsNET and Brian2 (installs torch)"
 	@echo "make lint      linters, types and import rules alone"
 	@echo "make format    mends what the linters can mend by themselves"
 	@echo "make clean     removes .venv and everything that can be made again, except runs"
@@ -40,6 +47,15 @@ $(VENV)/.stamp-sb3: $(VENV)/.stamp-test
 	$(PIP_HERE) -e '.[test,sb3]'
 	touch $@
 
+# bindsnet without what it depends on: that would replace torch, and its networks need none of it.
+$(PEERS)/.stamp-peers: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(PEERS)
+	sed 's/^numpy==.*/numpy==$(PEERS_NUMPY)/' constraints.txt > $(PEERS)/constraints.txt
+	$(PEERS_PIP) setuptools torch==$$(sed -n 's/^torch==//p' constraints.txt) norse
+	$(PEERS_PIP) --no-build-isolation -e '.[peers]'
+	$(PEERS_PIP) --no-deps bindsnet
+	touch $@
+
 demo: $(VENV)/.stamp-run
 	rm -rf runs/demo
 	$(BIN)/hebbit train CartPole-v1 --steps 30000 --seed 0 --run-dir runs/demo
@@ -60,6 +76,16 @@ lint: $(VENV)/.stamp-test
 test: lint
 	$(BIN)/pytest
 
+peers: $(PEERS)/.stamp-peers
+	NUMBA_NUM_THREADS=1 $(PEERS)/bin/hebbit throughput --backend numba --peers
+
+# Not part of continuous integration: it needs a GPU, and compute-sanitizer from NVIDIA's CUDA toolkit.
+gpu: $(VENV)/.stamp-test
+	$(BIN)/pytest -m gpu
+	$(BIN)/python -m hebbit.scripts.gpu_checks
+	rm -f docs/results/throughput_cupy.json docs/results/throughput_cupy.png
+	$(BIN)/hebbit throughput --backend cupy --out docs/results/throughput_cupy.json
+
 # pytest answers 5 when no test is marked slow; that is no failure.
 slow: $(VENV)/.stamp-test
 	$(BIN)/pytest -m "slow and not gpu" || [ $$? -eq 5 ]
@@ -68,5 +94,5 @@ test-sb3: $(VENV)/.stamp-sb3
 	$(BIN)/pytest tests/sb3 -m "not gpu"
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find agents backends envs scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,7 +9,6 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from hebbit import backends
 from hebbit.agents import saving
 from hebbit.agents.books import Books
 from hebbit.agents.callbacks import as_callback
@@ -18,12 +17,13 @@ from hebbit.agents.connection import AnyEnv, Made, Spaces, brain_numbers, connec
 from hebbit.agents.decoder import Decoder
 from hebbit.agents.encoder import LANES, Encoder
 from hebbit.agents.environment import EnvSpec, checked_seed, episode_seed, whole
-from hebbit.agents.errors import HebbitError, ObservationError
+from hebbit.agents.errors import BackendError, HebbitError, ObservationError, brief
 from hebbit.agents.evaluation import carried, evaluate
 from hebbit.agents.logger import Logger
 from hebbit.agents.logger import configure as configure_logger
 from hebbit.agents.progress import Progress
 from hebbit.agents.streams import ExperienceStream
+from hebbit.backends.choice import Newborn, choose
 from hebbit.backends.spec import REWARD_LIMIT, Arrays, Flag, empty_arrays
 
 EVERYONE = slice(None)
@@ -54,7 +54,8 @@ class SpikingAgent:
                 with ``spaces``.
             seed: of everything, 0..2**32 - 1.
             config: settings, changes of the default (or the environment's preset) by name, or the name of a preset.
-            backend: auto, numba or numpy.
+            backend: a name of ``hebbit.backends.names()``, or auto: numba, or cupy for a large population that it
+                serves faster.
             brains: how many, or their numbers: brain i draws its own random words.
             verbose: 1 prints a table now and then.
             spaces: of observations and actions, where there is no environment yet.
@@ -74,11 +75,11 @@ class SpikingAgent:
         self.encoder = Encoder(self.observation_space, self.config, len(self.brains))
         self.decoder = Decoder(self.action_space, self.config)
         self.brain_config = self.config.brain(self.encoder.words, self.decoder.groups)
-        self.backend = backends.load(backend)
         params = np.tile(self.config.params(), (len(self.brains), 1, 1))
-        self.state = self.backend.create(
-            self.brain_config, params, self.seed, empty_arrays(self.brain_config, self.brains)
-        )
+        newborn = Newborn(self.brain_config, params, self.seed, empty_arrays(self.brain_config, self.brains))
+        self._backend_asked_for = backend
+        self.backend = choose(backend, newborn)
+        self._make_state(newborn.params, newborn.arrays)
         self.active = 0
         """The brain that predicts, by position."""
         self.num_timesteps = 0
@@ -89,6 +90,19 @@ class SpikingAgent:
         self._predictions = 0
         self._reward_scale = 2.0**self.config.reward_bits
         self._begin_life()
+
+    def _make_state(self, params: NDArray[np.int32], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Let the backend hold brains with these arrays.
+
+        Raises:
+            BackendError: it cannot.
+        """
+        try:
+            self.state = self.backend.create(self.brain_config, params, self.seed, arrays)
+        except (MemoryError, ValueError) as error:
+            raise BackendError(
+                f"the backend {self.backend.name} cannot hold the brains: {brief(error, 400)}"
+            ) from error
 
     def _configure(self, config: AgentConfig | Mapping[str, Any] | str | None) -> AgentConfig:
         if isinstance(config, AgentConfig):
@@ -120,7 +134,7 @@ class SpikingAgent:
         if seed is None:
             return
         self.seed = checked_seed(seed)
-        self.state = self.backend.create(self.brain_config, self.state.params, self.seed, self.arrays())
+        self._make_state(self.state.params, self.arrays())
         self._begin_life()
 
     def set_logger(self, logger: Logger) -> None:

@@ -22,6 +22,10 @@ class ObservationError(HebbitError, ValueError):
     """An observation that does not fit its space."""
 
 
+class BackendError(HebbitError):
+    """Brains that a backend cannot hold: too many, or too large."""
+
+
 class RunError(HebbitError):
     """A run directory, or a log within it, that cannot be used."""
 

@@ -14,7 +14,7 @@ from hebbit.agents import checkpoint, judge, spaces
 from hebbit.agents.books import Books
 from hebbit.agents.config import AgentConfig
 from hebbit.agents.environment import EnvSpec, episode_seed
-from hebbit.agents.errors import CheckpointError, HebbitError, brief
+from hebbit.agents.errors import BackendError, CheckpointError, HebbitError, brief
 from hebbit.agents.streams import NOT_REPEATED
 from hebbit.backends.spec import CANONICAL, CONTRACT_VERSION
 
@@ -183,7 +183,7 @@ def _rebuild(
             brains=[int(n) for n in numbers],
             spaces=(spaces.from_json(meta.get("observation_space")), spaces.from_json(meta.get("action_space"))),
         )
-    except CheckpointError:
+    except (BackendError, CheckpointError):
         raise
     except HebbitError as error:
         raise CheckpointError(f"the checkpoint describes no agent ({error}); it was damaged, use another") from error
@@ -199,7 +199,7 @@ def restore(agent: SpikingAgent, arrays: Mapping[str, NDArray[Any]]) -> None:
     """
     own = judge.learned(agent, arrays)
     brains = {name: own[name] for name in CANONICAL}
-    agent.state = agent.backend.create(agent.brain_config, agent.state.params, agent.seed, brains)
+    agent._make_state(agent.state.params, brains)
     agent.encoder.restore(own)
     agent._begin_life()
 
@@ -248,7 +248,8 @@ def extract(agent: SpikingAgent, brain: int) -> SpikingAgent:
     if not 0 <= brain < len(agent.brains):
         raise HebbitError(f"brain must be one of 0..{len(agent.brains) - 1}, got {brain}")
     own = {name: value[brain : brain + 1] for name, value in learned(agent).items()}
-    alone = _rebuild(type(agent), settings(agent), own, agent.backend.name)
+    # what suited a population need not suit one brain
+    alone = _rebuild(type(agent), settings(agent), own, agent._backend_asked_for)
     alone.spec, alone.num_timesteps, alone.total_steps = agent.spec, agent.num_timesteps, agent.total_steps
     saved = running(agent)
     if saved and agent.spec is not None:

@@ -21,6 +21,8 @@ def names() -> tuple[str, ...]:
 def load(name: str = "auto") -> Backend:
     """The backend of that name, imported when first asked for; ``auto`` is numba.
 
+    :func:`hebbit.backends.choice.choose` looks for something faster where the brains are known.
+
     Raises:
         ValueError: no such backend.
         ImportError: it is demanded and cannot load; there is no silent fallback.

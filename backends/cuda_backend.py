@@ -76,6 +76,17 @@ class DeviceState:
     """int32 on the device: first unit of each group and the end, then the group of each unit."""
 
 
+class Recorded(NamedTuple):
+    """Presentations that lie on the device."""
+
+    steps: int
+    intensities: Any
+    rewards: Any
+    flags: Any
+    actions: Any
+    """int32 [T, R, G], of the last replay."""
+
+
 def to_rows(config: BrainConfig, made: Layout, arrays: Mapping[str, Any]) -> U32:
     """Canonical arrays as the rows of device memory: uint32 [R, ROW_LENGTH]."""
     brains, pairs = len(arrays["brain"]), config.outputs * config.words
@@ -153,7 +164,7 @@ class DeviceBackend:
         machine, brains = self._machine, len(arrays["brain"])
         made = layout(config, machine.shared_limit)
         self._plan(brains * (made.row_bytes + step_bytes(config)), f"{brains} brains", made.row_bytes)
-        own: I32 = np.array(params, np.int32)
+        own: I32 = np.array(params, np.int32, order="C")
         return DeviceState(
             config=config,
             params=own,
@@ -190,25 +201,34 @@ class DeviceBackend:
         Raises:
             MemoryError: so many presentations do not fit the device at once.
         """
+        if not np.size(flags):
+            return np.zeros((*np.shape(flags), len(state.config.groups)), np.int32)
+        recorded = self.record(state, intensities, rewards, flags)
+        self.replay(state, recorded)
+        return self._machine.download(recorded.actions)
+
+    def record(self, state: DeviceState, intensities: U8, rewards: I32, flags: U8) -> Recorded:
+        """Bring the arguments of :meth:`run` to the device, to be replayed without moving them again."""
         config, machine = state.config, self._machine
         steps = len(flags)
         shape = (steps, state.brains)
         known = shaped("flags", flags, shape, np.uint8)
-        if known.size and int(known.max()) > Flag.TRUNCATED:
+        if int(known.max()) > Flag.TRUNCATED:
             raise ValueError(f"flags must be of {[int(flag) for flag in Flag]}, got {known.tolist()}")
-        actions_shape = (*shape, len(config.groups))
-        if not known.size:
-            return np.zeros(actions_shape, np.int32)
-        self._plan(known.size * step_bytes(config), f"{steps} presentations", state.brains * step_bytes(config))
-        seen = machine.upload(shaped("intensities", intensities, (*shape, config.sensory_words, LANES), np.uint8))
-        earned = machine.upload(shaped("rewards", rewards, shape, np.int32))
-        actions = machine.empty(actions_shape, np.int32)
+        seen = shaped("intensities", intensities, (*shape, config.sensory_words, LANES), np.uint8)
+        earned = shaped("rewards", rewards, shape, np.int32)
+        if steps > 1:  # one presentation was planned with the brains
+            self._plan(known.size * step_bytes(config), f"{steps} presentations", state.brains * step_bytes(config))
+        actions = machine.empty((*shape, len(config.groups)), np.int32)
+        return Recorded(steps, machine.upload(seen), machine.upload(earned), machine.upload(known), actions)
+
+    def replay(self, state: DeviceState, recorded: Recorded) -> None:
+        """One launch: all recorded presentations, learning included; the actions stay on the device."""
         arguments = (
-            state.memory, state.rules, state.groups, seen, earned, machine.upload(known), actions,
-            np.uint32(state.seed), np.uint32(steps),
+            state.memory, state.rules, state.groups, recorded.intensities, recorded.rewards, recorded.flags,
+            recorded.actions, np.uint32(state.seed), np.uint32(recorded.steps),
         )  # fmt: skip
-        machine.launch(state.module, state.layout, Call("run", state.brains, arguments, (0, 6)))
-        return machine.download(actions)
+        self._machine.launch(state.module, state.layout, Call("run", state.brains, arguments, (0, 6)))
 
     def predict(
         self,

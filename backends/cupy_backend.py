@@ -47,6 +47,11 @@ def require_device() -> None:
         ) from error
 
 
+def allocate_apart() -> None:
+    """Give every array memory of its own from now on, where compute-sanitizer sees its end; CuPy's pool hides that."""
+    cupy.cuda.set_allocator(None)
+
+
 @functools.cache
 def compiled(options: tuple[str, ...], shared_bytes: int, device: int) -> dict[str, Any]:
     """The kernels of a layout for the current device, which is that one; CuPy keeps their binaries on disk.
@@ -82,11 +87,15 @@ class CupyMachine:
         """
         require_device()
         self.device = cupy.cuda.Device()
-        self.shared_limit = int(self.device.attributes["MaxSharedMemoryPerBlockOptin"])
+        self.shared_limit = self._attribute(cupy.cuda.runtime.cudaDevAttrMaxSharedMemoryPerBlockOptin)
         self.moved: Counter[str] = Counter()
         """Bytes that went to the device and came from it."""
         self.resources: dict[str, dict[str, int]] = {}
         """Registers, local and shared memory of the kernels last loaded."""
+
+    def _attribute(self, number: int) -> int:
+        """One of CUDA's attributes. Device.attributes asks for all of them, even for some that drivers refuse."""
+        return int(cupy.cuda.runtime.deviceGetAttribute(number, self.device.id))
 
     def free_memory(self) -> int:
         """Bytes that the device has left, and those that CuPy holds without using them."""
@@ -143,7 +152,7 @@ class CupyMachine:
             "name": properties["name"].decode(),
             "compute_capability": self.device.compute_capability,
             "multiprocessors": int(properties["multiProcessorCount"]),
-            "clock_khz": int(self.device.attributes["ClockRate"]),
+            "clock_khz": self._attribute(cupy.cuda.runtime.cudaDevAttrClockRate),
             "memory_bytes": int(self.device.mem_info[1]),
             "driver": int(cupy.cuda.runtime.driverGetVersion()),
             "runtime": int(cupy.cuda.runtime.runtimeGetVersion()),

@@ -157,7 +157,7 @@ def drawn_unit(spikes: I32, random_word: int, uniform_word: int) -> int:
     """The unit of one output spike drawn at random, or any unit where nothing fired."""
     total = int(spikes.sum())
     if total == 0:
-        return scaled(uniform_word, len(spikes))
+        return int(scaled(uniform_word, len(spikes)))
     return int(np.searchsorted(np.cumsum(spikes), scaled(random_word, total), side="right"))
 
 

@@ -86,6 +86,7 @@ def random_number(
     return total
 
 
-def scaled(random_word: int, size: int) -> int:
-    """A uniform integer in 0..size-1 from one random word by multiply-shift (bias below size / 2**32)."""
-    return int(random_word) * size >> 32
+def scaled(random_word: U32 | np.uint32 | int, size: int) -> NDArray[np.int64]:
+    """Uniform integers in 0..size-1 from random words by multiply-shift (bias below size / 2**32)."""
+    high = np.asarray(random_word, np.uint64) * np.uint64(size) >> np.uint64(32)
+    return np.asarray(high, np.int64)

@@ -34,18 +34,21 @@ def wire(config: BrainConfig, generation: NDArray[np.uint32], key: tuple[int, in
     w = config.pool_words
     slots = np.zeros(w, np.int32)
     source, rotation, xor = (np.zeros((w, most), np.int32) for _ in range(3))
-    for word in range(w):
-        coordinate = np.array([word], np.uint32)
-        era = int(generation[word])
-        slots[word] = least + scaled(draw(coordinate, era, 0, 0, Stream.WIRING, key)[0, 0], most - least + 1)
-        order = np.arange(config.sensory_words)
-        for slot in range(slots[word]):
-            r = draw(coordinate, era, 0, 1 + slot, Stream.WIRING, key)[0]
-            other = slot + scaled(r[0], config.sensory_words - slot)
-            order[slot], order[other] = order[other], order[slot]
-            source[word, slot] = order[slot]
-            rotation[word, slot] = scaled(r[1], LANES)
-            xor[word, slot] = scaled(r[2], LANES)
+    for era in np.unique(generation).tolist():
+        # words of one generation, side by side
+        rows = np.flatnonzero(generation == era)
+        words, every = rows.astype(np.uint32), np.arange(len(rows))
+        slots[rows] = least + scaled(draw(words, era, 0, 0, Stream.WIRING, key)[:, 0], most - least + 1)
+        order = np.tile(np.arange(config.sensory_words, dtype=np.int32), (len(rows), 1))
+        for slot in range(most):
+            r = draw(words, era, 0, 1 + slot, Stream.WIRING, key)
+            other = slot + scaled(r[:, 0], config.sensory_words - slot)
+            chosen = order[every, other]
+            order[every, other] = order[:, slot]
+            used = slots[rows] > slot
+            source[rows, slot] = used * chosen
+            rotation[rows, slot] = used * scaled(r[:, 1], LANES)
+            xor[rows, slot] = used * scaled(r[:, 2], LANES)
     return Wiring(slots, source, rotation, xor)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hebbit.scripts import figures_brain, figures_rule, main
+from hebbit.scripts import figures_brain, figures_gpu, figures_rule, main
 from hebbit.scripts.plots import save_figure
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ DRAWERS: dict[str, Callable[[bool], "Figure"]] = {
     "traces": figures_rule.traces,
     "estimator": figures_rule.estimator,
     "weight_change": figures_rule.weight_change,
+    "gpu_layout": figures_gpu.gpu_layout,
 }
 """Figures by name; True draws them roughly and at once."""
 OF_A_RUN = ("learning_curve", "raster")

@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGE_DIRS = PROJECT["tool"]["setuptools"]["package-dir"]
-DATA_SUFFIXES = {".py", ".toml", ".json", ".cu", ".cuh", ".typed"}
+DATA_SUFFIXES = {".py", ".toml", ".json", ".cu", ".h", ".typed"}
 LEFT_BEHIND = (".*", "build", "dist", "runs", "__pycache__", "*.egg-info", "_path")
 
 # The root first: it must not need the packages below it.

@@ -287,7 +287,7 @@ def test_wrong_settings_are_refused(settings: dict[str, Any], message: str) -> N
 
 
 def test_an_unknown_machine_is_refused() -> None:
-    with pytest.raises(ValueError, match="backend must be one of auto, numpy, numba, got 'abacus'"):
+    with pytest.raises(ValueError, match="backend must be one of auto, numpy, numba, cupy, shim, got 'abacus'"):
         newborn(backend="abacus")
 
 

@@ -36,7 +36,6 @@ ERRORS = {
     35: "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version",
     100: "cudaErrorNoDevice: no CUDA-capable device is detected",
 }
-ATTRIBUTES = {"MaxSharedMemoryPerBlockOptin": SHARED_LIMIT, "ClockRate": 1980000, "MultiProcessorCount": 132}
 REGISTERS = {"run": 96, "predict": 80}
 STATIC_BYTES = 16
 """Shared memory that the compiler takes besides: none in truth, but a number that the report has to add."""
@@ -89,6 +88,8 @@ class Gpu:
     """Bytes that CuPy's pool holds without using them."""
     nvrtc: Exception | None = None
     """With what NVRTC fails to load."""
+    allocators: list[Any] = field(default_factory=list)
+    """Those that were set."""
     current: int = 0
     allocated: list[int] = field(default_factory=list)
     compiled: list[str] = field(default_factory=list)
@@ -253,10 +254,6 @@ class Device:
         self._gpu.current = self._before.pop()
 
     @property
-    def attributes(self) -> dict[str, int]:
-        return dict(ATTRIBUTES)
-
-    @property
     def mem_info(self) -> tuple[int, int]:
         return self._gpu.free, 80 << 30
 
@@ -282,6 +279,8 @@ class Runtime:
     """The functions of cupy.cuda.runtime."""
 
     CUDARuntimeError = CUDARuntimeError
+    cudaDevAttrClockRate = 13
+    cudaDevAttrMaxSharedMemoryPerBlockOptin = 97
 
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu
@@ -290,6 +289,9 @@ class Runtime:
         if self._gpu.status:
             raise CUDARuntimeError(self._gpu.status)
         return self._gpu.devices
+
+    def deviceGetAttribute(self, attrib: int, device: int) -> int:
+        return {13: 1980000, 97: SHARED_LIMIT}[attrib]
 
     def getDeviceProperties(self, device: int) -> dict[str, Any]:
         return {"name": f"NVIDIA Double {device}".encode(), "multiProcessorCount": 132}
@@ -317,7 +319,7 @@ class Cuda:
     """The names of cupy.cuda."""
 
     def __init__(self, gpu: Gpu) -> None:
-        self.Device = partial(Device, gpu)
+        self.Device, self.set_allocator = partial(Device, gpu), gpu.allocators.append
         self.runtime, self.nvrtc = Runtime(gpu), Nvrtc(gpu)
         self.compiler = types.SimpleNamespace(CompileException=CompileException)
 

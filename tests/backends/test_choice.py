@@ -16,11 +16,14 @@ from hebbit.agents import SpikingAgent
 from hebbit.agents.errors import BackendError, CheckpointError
 from hebbit.backends import choice
 from hebbit.backends.choice import POPULATION, SAMPLE, STEPS, Newborn, choose
+from hebbit.backends.cuda_layout import MAX_WARPS, WARP
 from hebbit.backends.spec import Backend, BrainConfig, Flag, Param, empty_arrays
 from hebbit.scripts import main
 
 CONFIG = BrainConfig(2, 1, (2,))
 SPACES = gym.spaces.Box(-1, 1, (1,), np.float32), gym.spaces.Discrete(2)
+MOST = WARP * MAX_WARPS
+"""Pool words of the largest brain that a GPU takes."""
 SMALL = {"pool_words": 1, "slots_min": 1, "slots_max": 1}
 
 
@@ -209,8 +212,8 @@ def test_a_population_without_a_device_is_numbas_without_a_word() -> None:
 
 
 def test_brains_that_a_demanded_backend_cannot_hold(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    large = {"pool_words": 1025}
-    said = "^the backend shim cannot hold the brains: .*at most 1024 pool words.*or the backend numba$"
+    large = {"pool_words": MOST + 1}
+    said = f"^the backend shim cannot hold the brains: .*at most {MOST} pool words.*or the backend numba$"
     with pytest.raises(BackendError, match=said):
         SpikingAgent(None, spaces=SPACES, config=large, backend="shim")
     SpikingAgent(None, spaces=SPACES, config=large, backend="numpy").save(tmp_path / "a.zip")
@@ -218,7 +221,7 @@ def test_brains_that_a_demanded_backend_cannot_hold(tmp_path: Path, capfd: pytes
         SpikingAgent.load(tmp_path / "a.zip", backend="shim")
     assert not isinstance(caught.value, CheckpointError)
     command = ["train", "CartPole-v1", "--steps", "5", "--backend", "shim", "--run-dir", str(tmp_path / "run")]
-    assert main([*command, "-P", "pool_words=1025"]) == 2
+    assert main([*command, "-P", f"pool_words={MOST + 1}"]) == 2
     out, err = capfd.readouterr()
     assert out == "" and err.startswith("hebbit: the backend shim cannot hold") and err.count("\n") == 1
     assert not (tmp_path / "run").exists()

@@ -12,7 +12,7 @@ SHARED_LIMITS = {80: 163 << 10, 86: 99 << 10, 89: 99 << 10, 90: 227 << 10, 100: 
 REGISTERS = 64 << 10
 """Of a multiprocessor."""
 BRAINS = {
-    "1024 neurons, 8 synapses, 2 actions": BrainConfig(4, 32, (2,), slots_min=8, slots_max=8),
+    "1024 neurons, 8 synapses, 2 actions": BrainConfig(8, 32, (2,), slots_min=8, slots_max=8),
     "default, CartPole": AgentConfig().brain(4, (2,)),
     "default, LunarLander": AgentConfig(pool_words=96).brain(9, (4,)),
     "clusters and groups": BrainConfig(5, 20, (3, 2), clusters=3),

@@ -42,8 +42,8 @@ def test_a_warp_holds_1024_neurons() -> None:
 
 def test_bytes_of_a_brain_are_those_of_the_document() -> None:
     """docs/gpu.md quotes them."""
-    made = layout(BrainConfig(4, 32, (2,), slots_min=8, slots_max=8), SHARED_LIMIT)
-    assert (made.row_bytes, made.shared_bytes, made.threads) == (6372, 8264, 32)
+    made = layout(BrainConfig(8, 32, (2,), slots_min=8, slots_max=8), SHARED_LIMIT)
+    assert (made.row_bytes, made.shared_bytes, made.threads) == (6996, 9784, 32)
     made = layout(AgentConfig().brain(4, (2,)), SHARED_LIMIT)
     assert (made.warps, made.pairs_shared) == (2, True)
 
@@ -155,3 +155,18 @@ def test_nothing_to_do_is_done() -> None:
     empty = np.zeros(0, np.int64), np.zeros((0, 4, 32), np.uint8), np.zeros((0, 32, 32), np.uint8)
     answer = backend.predict(state, *empty, np.zeros(0, np.uint32), False)
     assert answer.volley.shape == (0, 2) and answer.excitement.shape == (0, 32, 32)
+
+
+def test_what_is_recorded_can_be_replayed() -> None:
+    backend = ShimBackend()
+    case = random_case(1)
+    shape = (3, len(case.params))
+    seen = np.full((*shape, case.config.sensory_words, 32), 9, np.uint8)
+    rewards, flags = np.full(shape, 5, np.int32), np.full(shape, spec.Flag.CONTINUE, np.uint8)
+    one, other = (backend.create(case.config, case.params, case.seed, case.arrays) for _ in range(2))
+    recorded = backend.record(one, seen, rewards, flags)
+    for _ in range(2):
+        backend.replay(one, recorded)
+        actions = backend.run(other, seen, rewards, flags)
+        assert np.array_equal(recorded.actions, actions)
+    assert differences(backend.export(one), backend.export(other)) == {}

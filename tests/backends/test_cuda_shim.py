@@ -14,7 +14,7 @@ from hebbit.backends.spec import BrainConfig, Param
 from hebbit.scripts.conformance import SPECIFICATION, Case, Dice, differences, digest, lives, random_arrays, random_case
 
 SHAPES = {
-    "one warp": BrainConfig(4, 32, (2,), slots_min=8, slots_max=8),
+    "one warp": BrainConfig(8, 32, (2,), slots_min=8, slots_max=8),
     "two warps": BrainConfig(3, 40, (3, 2), cycles=3, slots_min=1, slots_max=3, clusters=3, threshold_slope=1),
     "a warp of senses": BrainConfig(70, 3, (2,), cycles=2, slots_min=1, slots_max=8),
     "no pool": BrainConfig(5, 0, (4,), cycles=15),

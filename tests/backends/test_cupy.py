@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hebbit.backends import load
 from hebbit.backends.cuda_backend import RESERVE, step_bytes
 from hebbit.backends.cuda_compile import cubin
-from hebbit.backends.cuda_layout import layout, source
+from hebbit.backends.cuda_layout import MAX_WARPS, WARP, layout, source
 from hebbit.backends.spec import Arrays, BrainConfig, Param
 from hebbit.scripts import main
 from hebbit.scripts.conformance import (
@@ -104,8 +104,8 @@ def test_more_shared_memory_than_usual_is_asked_for(double: Gpu) -> None:
 
 
 def test_a_brain_too_large_for_a_block_is_refused(double: Gpu) -> None:
-    with pytest.raises(ValueError, match="at most 1024 pool words.*or the backend numba"):
-        born(load("cupy"), BrainConfig(2, 1025, (2,)))
+    with pytest.raises(ValueError, match=f"at most {WARP * MAX_WARPS} pool words.*or the backend numba"):
+        born(load("cupy"), BrainConfig(2, WARP * MAX_WARPS + 1, (2,)))
     with pytest.raises(ValueError, match=f"the GPU has {SHARED_LIMIT} for a block.*or the backend numba"):
         born(load("cupy"), BrainConfig(2000, 3, (2,), cycles=15))
     assert (double.compiled, double.allocated) == ([], [])
@@ -222,6 +222,13 @@ def test_a_population_too_large_is_refused_before_anything_is_allocated(double: 
     with pytest.raises(MemoryError, match="^1000 presentations need"):
         load("cupy").run(state, *shown(SMALL, 1000))
     assert double.allocated == before and double.launched == []
+
+
+def test_arrays_can_be_allocated_apart(double: Gpu) -> None:
+    load("cupy")
+    assert double.allocators == []
+    sys.modules[MODULE].allocate_apart()
+    assert double.allocators == [None]
 
 
 # what can be missing

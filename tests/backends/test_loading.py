@@ -12,8 +12,8 @@ from hebbit import backends
 from hebbit.backends import numba_kernels, spec
 from hebbit.backends.spec import Backend
 
-OPTIONAL = {"report", "synchronize"}
-"""What a backend with a device of its own may tell of it."""
+OPTIONAL = {"report", "synchronize", "record", "replay"}
+"""What a backend with a device of its own offers besides."""
 METHODS = {name for name, member in vars(Backend).items() if inspect.isfunction(member) and not name.startswith("_")}
 
 

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hebbit.agents import SpikingAgent
+from hebbit.backends.spec import CONTRACT_VERSION
 
 Cli = Callable[..., Any]
 SMALL = "--steps 50 --eval-episodes 1 --no-plots -P pool_words=4"
@@ -64,7 +65,10 @@ def refused(outcome: Any, *said: str) -> None:
         ("train nowhere:Nothing-v3 --steps 5", "nowhere"),
         ("train CartPole-v1", "--steps 30000"),
         ("train CartPole-v1 --steps 5 --seed 4294967296", "seed must be a whole number of 0..2**32 - 1"),
-        ("train CartPole-v1 --steps 5 --backend cuda", "--backend must be one of auto, numpy, numba, got 'cuda'"),
+        (
+            "train CartPole-v1 --steps 5 --backend cuda",
+            "--backend must be one of auto, numpy, numba, cupy, shim, got 'cuda'",
+        ),
         ("train CartPole-v1 --steps 5 --preset missing", "got 'missing'"),
         ("train CartPole-v1 --steps 5 -P pool_word=3", "did you mean pool_words?"),
         ("train CartPole-v1 --steps 5 -P pool_words=few", "pool_words must be a whole number, got 'few'"),
@@ -142,7 +146,7 @@ def test_checkpoints_that_hebbit_did_not_write(cli: Cli) -> None:
     with zipfile.ZipFile("evil.zip", "w") as archive:
         archive.writestr("../../evil.py", "print('evil')")
     with zipfile.ZipFile("empty.zip", "w") as archive:
-        archive.writestr("meta.json", json.dumps({"format": 1, "contract": 1}))
+        archive.writestr("meta.json", json.dumps({"format": 1, "contract": CONTRACT_VERSION}))
     for name, said in (("cut", "damaged"), ("evil", "evil.py"), ("empty", "brain")):
         refused(cli(f"evaluate {name}.zip"), said)
         refused(cli(f"info {name}.zip"), said)

@@ -22,7 +22,9 @@ def test_what_is_installed(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (status, err) == (0, "")
     table = rows(out)
     assert {"hebbit", "python", "numpy", "numba", "gymnasium", "default brain"} <= set(table)
-    assert all(table[f"backend {name}"] == "available" for name in backends.names())
+    assert all(table[f"backend {name}"] == "available" for name in backends.names() if name != "cupy")
+    # whether there is a GPU is this machine's affair
+    assert table["backend cupy"] == "available" or table["backend cupy"].endswith("use the backend numba")
 
     def fail(name: str) -> None:
         raise ImportError(f"no {name} here")
@@ -46,7 +48,8 @@ def test_a_brain(cli: Cli) -> None:
 
 def test_spikes_are_measured_over_whole_episodes_and_alike_everywhere() -> None:
     counts: list[Sequence[int]] = []
-    for backend in backends.names():
+    for backend in ("numpy", "numba", "shim"):
         agent = SpikingAgent("CartPole-v1", config={"pool_words": 2}, backend=backend)
         counts.append(measure(agent, EnvSpec("CartPole-v1"), 30))
-    assert len(counts[0]) == 30 and np.array_equal(counts[0], counts[1])
+    assert len(counts[0]) == 30
+    assert all(np.array_equal(counts[0], other) for other in counts[1:])
