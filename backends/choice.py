@@ -15,7 +15,7 @@ POPULATION = 64
 """Brains from which on a GPU is looked for. A CPU of 16 cores steps about so many default brains in the tenth of a
 millisecond that the way to a GPU and back takes by itself, and looking costs the time in which CuPy is imported."""
 SAMPLE = 256
-"""Brains that numba is timed with at most: its time grows with their number, and wiring thousands takes long."""
+"""Brains that numba is timed with at most: its time grows with their number, so some tell of all."""
 STEPS = 5
 """Steps that are timed, after one that warms up; the shortest counts, for whatever disturbs a step lengthens it."""
 

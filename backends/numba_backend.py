@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from hebbit.backends import numba_kernels as kernels
 from hebbit.backends import spec
-from hebbit.backends.numba_layout import B, Size, columns, from_blocks, layout, to_blocks
+from hebbit.backends.numba_layout import CYCLES, B, Size, aligned, columns, from_blocks, layout, to_blocks
 from hebbit.backends.planes import pack, pack_traces, unpack, unpack_traces, unpack_weights
 from hebbit.backends.spec import LANES, Arrays, BrainConfig, Flag, Prediction
-from hebbit.backends.wiring import thresholds, wire
+from hebbit.backends.wiring import Wiring, thresholds, wire
 
 I32 = NDArray[np.int32]
 U32 = NDArray[np.uint32]
@@ -49,7 +49,7 @@ class NumbaState:
 
     config: BrainConfig
     params: I32
-    seed: int
+    seed: np.uint32
     sizes: I32
     groups: I32
     memory: U32
@@ -70,13 +70,29 @@ def section(state: NumbaState, name: Size, shape: tuple[int, ...]) -> U32:
 def wire_row(config: BrainConfig, generation: U32, key: tuple[int, int], sizes: I32) -> I32:
     """One brain's wiring as the kernels read it, see :class:`Size`."""
     wiring = wire(config, generation, key)
-    threshold = np.zeros(int(sizes[Size.POOL_BLOCKS]) * B, np.int32)
-    threshold[: config.pool_words] = thresholds(config, wiring)
+    threshold = thresholds(config, wiring)
+    extremes = np.array([threshold.min(initial=31), threshold.max(initial=0)])
+    padding = (0, int(sizes[Size.POOL_BLOCKS]) * B - config.pool_words)
     own = np.zeros((config.clusters, int(sizes[Size.BLOCKS]) * B), np.int32)
     words = np.arange(config.words)
     own[words % config.clusters, columns(config)] = -1
-    parts = (wiring.source, wiring.rotation, wiring.xor, wiring.slots, threshold, own)
-    return np.concatenate([part.ravel() for part in parts]).astype(np.int32)
+    row = np.zeros(int(sizes[Size.WIRES]), np.int32)
+    parts = (np.pad(threshold, padding), own, wire_numbers(wiring), wiring.slots, extremes)
+    numbers = np.concatenate([part.ravel() for part in parts])
+    row[: len(numbers)] = numbers
+    return row
+
+
+def wire_numbers(wiring: Wiring) -> I32:
+    """What a pool word hears of its sources [W, S, 6]: where the spikes lie, two rotations and three shifts.
+
+    A lane XOR 16 is a lane plus 16, a rotation. A lane XOR 8 is a lane plus or minus 8: two rotations to choose from by
+    lane. The other digits of the XOR shift by 4, 2 and 1 either way, or not at all.
+    """
+    x = wiring.xor
+    rotation, byte = wiring.rotation + (x & 16), x & 8
+    numbers = (CYCLES * wiring.source, (rotation - byte) % LANES, (rotation + byte) % LANES, x & 4, x & 2, x & 1)
+    return np.stack(numbers, axis=-1).astype(np.int32)
 
 
 class NumbaBackend:
@@ -89,18 +105,18 @@ class NumbaBackend:
         spec.check(config, np.asarray(params), seed, arrays)
         brains = len(arrays["brain"])
         sizes = layout(config)
-        keys = [(seed, int(brain)) for brain in arrays["brain"]]
-        rows = [wire_row(config, g, key, sizes) for g, key in zip(arrays["generation"], keys, strict=True)]
         state = NumbaState(
             config=config,
             params=np.ascontiguousarray(params, np.int32).copy(),
-            seed=seed,
+            seed=np.uint32(seed),
             sizes=sizes,
             groups=np.array(config.groups, np.int32),
-            memory=np.zeros((brains, int(sizes[Size.MEMORY])), np.uint32),
-            wires=np.array(rows, np.int32),
-            scratch=np.zeros((brains, int(sizes[Size.SCRATCH])), np.uint32),
+            memory=aligned(brains, int(sizes[Size.MEMORY]), np.uint32),
+            wires=aligned(brains, int(sizes[Size.WIRES]), np.int32),
+            scratch=aligned(brains, int(sizes[Size.SCRATCH]), np.uint32),
         )
+        for row, generation, brain in zip(state.wires, arrays["generation"], arrays["brain"], strict=True):
+            row[:] = wire_row(config, generation, (seed, int(brain)), sizes)
         self._fill(state, arrays)
         return state
 
@@ -152,10 +168,9 @@ class NumbaBackend:
         actions = np.zeros((len(flags), len(state.groups)), np.int32)
 
         def some(start: int, stop: int) -> bool:
-            part = slice(start, stop)
             known = kernels.step_all(
-                state.sizes, state.groups, state.params[part], np.uint32(state.seed), state.memory[part],
-                state.wires[part], state.scratch[part], intensities[part], rewards[part], flags[part], actions[part],
+                state.sizes, state.groups, state.params, state.seed, state.memory, state.wires, state.scratch, start,
+                stop, intensities, rewards, flags, actions,
             )  # fmt: skip
             return bool(known)
 
@@ -168,8 +183,8 @@ class NumbaBackend:
 
         def some(start: int, stop: int) -> bool:
             known = kernels.run_all(
-                state.sizes, state.groups, state.params, np.uint32(state.seed), state.memory, state.wires,
-                state.scratch, start, stop, intensities, rewards, flags, actions,
+                state.sizes, state.groups, state.params, state.seed, state.memory, state.wires, state.scratch, start,
+                stop, intensities, rewards, flags, actions,
             )  # fmt: skip
             return bool(known)
 
@@ -213,8 +228,9 @@ class NumbaBackend:
             spikes=np.zeros(e, np.int32),
             excitement=np.zeros((e, config.pool_words, LANES), np.uint8),
         )
+        scratch = aligned(1, int(state.sizes[Size.SCRATCH]), np.uint32)[0]
         kernels.predict_all(
-            state.sizes, state.groups, state.params, np.uint32(state.seed), state.memory, state.wires,
+            state.sizes, state.groups, state.params, state.seed, state.memory, state.wires, scratch,
             np.asarray(brains, np.int64), intensities, excitement, np.asarray(presentations, np.uint32),
             bool(deterministic), *answer,
         )  # fmt: skip

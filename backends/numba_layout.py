@@ -1,21 +1,25 @@
 """How the Numba backend lays a brain out: rows of 32-bit words, in blocks of 16 side by side.
 
-Planes of 16 words lie together ([block][plane][16]), so that every loop over a block has a fixed length and fixed
-distances between planes: LLVM then turns it into SIMD instructions without checking for overlaps. Sensory words
-fill the first blocks, pool words the rest; what pads a block stays zero.
+Planes of 16 words lie together ([block][plane][16]): 16 words are what the kernels load, reckon with and store at once.
+Sensory words fill the first blocks, pool words the rest; what pads a block stays zero.
 """
 
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hebbit.backends.spec import BrainConfig
+from hebbit.backends.spec import LANES, BrainConfig
 
 B = 16
 """Words of a block."""
 CYCLES = 16
-"""Room for the cycles of a presentation."""
+"""Room for the cycles of a presentation: a block, too."""
+WIRE = 6
+"""Numbers that tell what a pool word hears of one source."""
+PLANES = 28
+"""Random planes of a word, at most."""
 
 
 class Size(IntEnum):
@@ -45,38 +49,53 @@ class Size(IntEnum):
     GENERATION = 18
     MEMORY = 19
     """Length of a brain's memory."""
-    SOURCE = 20
-    """Wires [W, S]: source, then rotation, then xor."""
-    SLOTS = 21
-    """[W]"""
-    THRESHOLD = 22
-    """[pool blocks * 16]"""
-    OWN = 23
+    THRESHOLD = 20
+    """Wires [pool blocks * 16]"""
+    OWN = 21
     """[K, blocks * 16]: -1 for the words of a cluster, else 0."""
-    WIRES = 24
+    SOURCE = 22
+    """[W, S, 6], see :func:`hebbit.backends.numba_backend.wire_numbers`."""
+    SLOTS = 23
+    """[W]"""
+    EXTREMES = 24
+    """Least and largest threshold."""
+    WIRES = 25
     """Length of a brain's wires."""
-    SPIKES = 25
-    """Workspace: sensory spikes [D, 16 cycles]."""
-    DRIVE = 26
+    NUMBERS = 26
+    """Workspace: intensities as bytes [D, 32], before that excitement [W, 32]."""
+    SPIKES = 27
+    """Sensory spikes [D, 16 cycles]."""
+    DRIVE = 28
     """[16 cycles, 4, pool blocks * 16]: a coincidence uses the first plane. The spikes take the place of that plane."""
-    COUNTS = 27
+    COUNTS = 29
     """[blocks, 4, 16]"""
-    LIVE = 28
+    LIVE = 30
     """[pool blocks, 4, 16]: excitement during the presentation."""
-    BLOCK = 29
-    """[5, 16]: planes of a block, between short loops that SIMD registers hold better than one long loop."""
-    DRIVES = 30
+    BLOCK = 31
+    """[28, 16]: random planes of a block, in the order of philox.random_number."""
+    DRIVES = 32
     """[A + K]: motor drives and values."""
-    VOLLEY = 31
+    VOLLEY = 33
     """[3, A]: volley, share, sign."""
-    SECONDS = 32
+    SECONDS = 34
     """[G]"""
-    SCRATCH = 33
+    SCRATCH = 35
     """Length of the workspace."""
+    G = 36
+    """Groups."""
 
 
 def _starts(lengths: tuple[int, ...]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(lengths)])
+    """Offsets of parts and the length of all, in full blocks."""
+    *starts, end = np.cumsum([0, *lengths])
+    return np.array([*starts, -(-end // B) * B])
+
+
+def aligned(brains: int, length: int, dtype: type) -> NDArray[Any]:
+    """Zeros [brains, length] of 32 bits whose blocks are cache lines, too."""
+    room = np.zeros(brains * length + B, dtype)
+    start = -room.ctypes.data // 4 % B
+    return room[start : start + brains * length].reshape(brains, length)
 
 
 def layout(config: BrainConfig) -> NDArray[np.int32]:
@@ -88,9 +107,11 @@ def layout(config: BrainConfig) -> NDArray[np.int32]:
     sizes[: Size.EXCITEMENT] = (d, w, config.words, a, k, config.cycles, slots, sensory, pool, blocks)
     memory = (pool * 4 * B, o * blocks * 8 * B, o * blocks * 5 * B, k, k, 1, 1, 1, w)
     sizes[Size.EXCITEMENT : Size.MEMORY + 1] = _starts(memory)
-    sizes[Size.SOURCE : Size.WIRES + 1] = _starts((3 * w * slots, w, pool * B, k * blocks * B))
-    scratch = (d * CYCLES, CYCLES * 4 * pool * B, blocks * 4 * B, pool * 4 * B, 5 * B, a + k, 3 * a, len(config.groups))
-    sizes[Size.SPIKES : Size.SCRATCH + 1] = _starts(scratch)
+    sizes[Size.THRESHOLD : Size.WIRES + 1] = _starts((pool * B, k * blocks * B, WIRE * w * slots, w, 2))
+    planes = (CYCLES * 4 * pool * B, blocks * 4 * B, pool * 4 * B, PLANES * B)
+    scratch = (blocks * B * LANES // 4, d * CYCLES, *planes, a + k, 3 * a, len(config.groups))
+    sizes[Size.NUMBERS : Size.SCRATCH + 1] = _starts(scratch)
+    sizes[Size.G] = len(config.groups)
     return sizes
 
 

@@ -1,15 +1,15 @@
-"""Arithmetic on bit planes: 32 neurons at once, compiled by Numba.
+"""Arithmetic on bit planes, compiled by Numba: sixteen words of 32 neurons at once.
 
-A *plane* is a uint32 whose bit j is one binary digit of neuron j. Names follow :mod:`hebbit.backends.equations`,
-whose equations these functions keep.
+A *plane* is a uint32 whose bit j is one binary digit of neuron j; a *row* is 16 planes side by side. Names follow
+:mod:`hebbit.backends.equations`, whose equations these functions keep.
 """
 
 import numpy as np
 from numba import njit
-from numba.core import types
-from numba.extending import intrinsic
 
 from hebbit.backends import philox as reference
+from hebbit.backends.numba_layout import B
+from hebbit.backends.numba_rows import ascending, load, philox_row, rotated, spread, store
 
 U = np.uint32
 ALL = np.uint32(0xFFFFFFFF)
@@ -20,10 +20,7 @@ HALF, LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 @njit(forceinline=True)
 def philox(c0, c1, c2, c3, k0, k1):
-    """Philox4x32-10 of one counter: four words.
-
-    They stay in 64 bits, with whatever a product leaves above them: what SIMD multiplies needs no shuffling then.
-    """
+    """Philox4x32-10 of one counter: four words."""
     c0, c1, c2, c3 = np.uint64(c0), np.uint64(c1), np.uint64(c2), np.uint64(c3)
     for _ in range(10):
         p0 = np.uint64(c0 & LOW) * M0
@@ -44,108 +41,128 @@ def scaled(word, size):
 
 
 @njit(forceinline=True)
+def load4(start, at):
+    """Four rows, one after the other."""
+    return load(start, at), load(start, at + B), load(start, at + 2 * B), load(start, at + 3 * B)
+
+
+@njit(forceinline=True)
+def store4(start, at, x):
+    """Write four rows."""
+    store(start, at, x[0])
+    store(start, at + B, x[1])
+    store(start, at + 2 * B, x[2])
+    store(start, at + 3 * B, x[3])
+
+
+@njit(forceinline=True)
+def draw(scratch, rows, start, stop, first, now, stream, k0, k1):
+    """Some draws of the 16 words that follow ``first``: plane p goes to row p.
+
+    What pads a block draws words, too, that nobody looks at.
+    """
+    words = ascending() + first
+    for number in range(start, stop):
+        store4(scratch, rows + 4 * B * number, philox_row(words, now, spread(number), stream, k0, k1))
+
+
+@njit(forceinline=True)
+def drawn(scratch, rows, plane, turn):
+    """A random plane of :func:`draw` at a turn, see philox.random_number."""
+    return rotated(load(scratch, rows + B * plane), turn * (2 * plane + 1) & 31)
+
+
+@njit(forceinline=True)
+def drawn4(scratch, rows, plane, turn):
+    """Four random planes."""
+    return (
+        drawn(scratch, rows, plane, turn),
+        drawn(scratch, rows, plane + 1, turn),
+        drawn(scratch, rows, plane + 2, turn),
+        drawn(scratch, rows, plane + 3, turn),
+    )
+
+
+@njit(forceinline=True)
 def mask(condition):
-    """All ones if the condition holds."""
-    return ALL if condition else U(0)
+    """A row of ones if the condition holds, else of zeros."""
+    return spread(ALL if condition else U(0))
 
 
 @njit(forceinline=True)
-def digit(number, bit):
-    """All ones if that binary digit of a scalar is set."""
-    return U(0) - U((number >> bit) & 1)
+def digit(numbers, at):
+    """A binary digit of each word: ones in all lanes if it is set."""
+    return ((numbers >> at) & 1) * ALL
 
 
 @njit(forceinline=True)
-def below(r, m, lt):
-    """One digit of the comparison r < m, least significant first."""
-    return U((~r & m) | (~(r ^ m) & lt))
-
-
-@njit(forceinline=True)
-def below4(r, m0, m1, m2, m3, lt):
-    """Four digits of r < m with the four words of one draw."""
-    lt = below(r[0], m0, lt)
-    lt = below(r[1], m1, lt)
-    lt = below(r[2], m2, lt)
-    return below(r[3], m3, lt)
+def digits4(numbers, at):
+    """Four binary digits."""
+    return digit(numbers, at), digit(numbers, at + 1), digit(numbers, at + 2), digit(numbers, at + 3)
 
 
 @njit(forceinline=True)
 def digits(number):
-    """Twelve binary digits of a scalar as masks."""
-    return (
-        digit(number, 0), digit(number, 1), digit(number, 2), digit(number, 3), digit(number, 4), digit(number, 5),
-        digit(number, 6), digit(number, 7), digit(number, 8), digit(number, 9), digit(number, 10), digit(number, 11),
-    )  # fmt: skip
-
-
-@njit(forceinline=True)
-def chance_planes(index, now, at, who, k0, k1, number):
-    """Lanes that win a chance of 256, given as its digits, from the planes of draws ``at`` and ``at + 1``."""
-    r = philox(index, now, at, who, k0, k1)
-    lt = below4(r, number[0], number[1], number[2], number[3], U(0))
-    r = philox(index, now, U(at + U(1)), who, k0, k1)
-    return U(below4(r, number[4], number[5], number[6], number[7], lt) | number[8])
+    """Twelve binary digits of a scalar."""
+    numbers = spread(number)
+    return digits4(numbers, 0) + digits4(numbers, 4) + digits4(numbers, 8)
 
 
 @njit(forceinline=True)
 def within(lanes, new, old):
     """The new bits in some lanes, the old ones elsewhere."""
-    return U(old ^ ((old ^ new) & lanes))
+    return old ^ ((old ^ new) & lanes)
 
 
 @njit(forceinline=True)
-def rotate(word, by):
-    """Lane j takes lane j - by."""
-    return U((word << U(by)) | (word >> U((32 - by) & 31)))
+def below(r, m, lt):
+    """One digit of the comparison r < m, least significant first: where they differ, it is for m to say."""
+    return within(r ^ m, m, lt)
 
 
 @njit(forceinline=True)
-def permute(word, x0, x1, x2, x3, x4):
-    """Lane j takes lane j XOR x; the digits of x as masks."""
-    t = U(((word >> U(1)) & U(0x55555555)) | ((word & U(0x55555555)) << U(1)))
-    word = U(word ^ ((word ^ t) & x0))
-    t = U(((word >> U(2)) & U(0x33333333)) | ((word & U(0x33333333)) << U(2)))
-    word = U(word ^ ((word ^ t) & x1))
-    t = U(((word >> U(4)) & U(0x0F0F0F0F)) | ((word & U(0x0F0F0F0F)) << U(4)))
-    word = U(word ^ ((word ^ t) & x2))
-    t = U(((word >> U(8)) & U(0x00FF00FF)) | ((word & U(0x00FF00FF)) << U(8)))
-    word = U(word ^ ((word ^ t) & x3))
-    t = U((word >> U(16)) | (word << U(16)))
-    return U(word ^ ((word ^ t) & x4))
+def below4(r, m, lt):
+    """Four digits of r < m."""
+    return below(r[3], m[3], below(r[2], m[2], below(r[1], m[1], below(r[0], m[0], lt))))
+
+
+@njit(forceinline=True)
+def wins(low, high, chance):
+    """Lanes that win a chance of 256, given as its digits, by the eight planes of a random number."""
+    return below4(high, chance[4:8], below4(low, chance[0:4], mask(False))) | chance[8]
 
 
 @njit(forceinline=True)
 def majority(a, b, c):
     """Carry of a full adder."""
-    return U((a & b) | (c & (a ^ b)))
+    return (a & b) | (c & (a ^ b))
 
 
 @njit(forceinline=True)
 def add_saturating(x, y):
-    """Four-bit sums of planes, at most 15."""
-    c = U(x[0] & y[0])
-    s0 = U(x[0] ^ y[0])
-    s1 = U(x[1] ^ y[1] ^ c)
+    """Four-bit sums, at most 15."""
+    c = x[0] & y[0]
+    s0 = x[0] ^ y[0]
+    s1 = x[1] ^ y[1] ^ c
     c = majority(x[1], y[1], c)
-    s2 = U(x[2] ^ y[2] ^ c)
+    s2 = x[2] ^ y[2] ^ c
     c = majority(x[2], y[2], c)
-    s3 = U(x[3] ^ y[3] ^ c)
+    s3 = x[3] ^ y[3] ^ c
     c = majority(x[3], y[3], c)
-    return U(s0 | c), U(s1 | c), U(s2 | c), U(s3 | c)
+    return s0 | c, s1 | c, s2 | c, s3 | c
 
 
 @njit(forceinline=True)
 def subtract(x, y):
     """Four-bit differences modulo 16, and the lanes that borrowed (x < y)."""
-    d0 = U(x[0] ^ y[0])
-    b = U(~x[0] & y[0])
-    d1 = U(x[1] ^ y[1] ^ b)
-    b = U((~x[1] & (y[1] | b)) | (y[1] & b))
-    d2 = U(x[2] ^ y[2] ^ b)
-    b = U((~x[2] & (y[2] | b)) | (y[2] & b))
-    d3 = U(x[3] ^ y[3] ^ b)
-    b = U((~x[3] & (y[3] | b)) | (y[3] & b))
+    d0 = x[0] ^ y[0]
+    b = ~x[0] & y[0]
+    d1 = x[1] ^ y[1] ^ b
+    b = majority(~x[1], y[1], b)
+    d2 = x[2] ^ y[2] ^ b
+    b = majority(~x[2], y[2], b)
+    d3 = x[3] ^ y[3] ^ b
+    b = majority(~x[3], y[3], b)
     return (d0, d1, d2, d3), b
 
 
@@ -153,92 +170,83 @@ def subtract(x, y):
 def negate(x, where):
     """Four-bit complement of two in the lanes of ``where``."""
     n0 = x[0]
-    c = U(where & ~x[0])
-    n1 = U(x[1] ^ (where & ~c))
-    c = U(c & ~x[1])
-    n2 = U(x[2] ^ (where & ~c))
-    c = U(c & ~x[2])
-    n3 = U(x[3] ^ (where & ~c))
+    c = where & ~x[0]
+    n1 = x[1] ^ (where & ~c)
+    c = c & ~x[1]
+    n2 = x[2] ^ (where & ~c)
+    c = c & ~x[2]
+    n3 = x[3] ^ (where & ~c)
     return n0, n1, n2, n3
 
 
 @njit(forceinline=True)
-def lose(x, r0, r1, r2, shift, lanes):
-    """Decay by chance in ``lanes``: x minus (x + r mod 2**shift) >> shift; shift 0..3 is a scalar."""
-    s1, s2, s3 = mask(shift >= 1), mask(shift >= 2), mask(shift >= 3)
-    a0, a1, a2 = U(r0 & s1), U(r1 & s2), U(r2 & s3)
-    c = U(x[0] & a0)
-    t0 = U(x[0] ^ a0)
-    t1 = U(x[1] ^ a1 ^ c)
-    c = majority(x[1], a1, c)
-    t2 = U(x[2] ^ a2 ^ c)
-    c = majority(x[2], a2, c)
-    t3 = U(x[3] ^ c)
-    t4 = U(x[3] & c)
-    e0, e1, e2, e3 = mask(shift == 0), mask(shift == 1), mask(shift == 2), s3
-    l0 = U(((t0 & e0) | (t1 & e1) | (t2 & e2) | (t3 & e3)) & lanes)
-    l1 = U(((t1 & e0) | (t2 & e1) | (t3 & e2) | (t4 & e3)) & lanes)
-    l2 = U(((t2 & e0) | (t3 & e1) | (t4 & e2)) & lanes)
-    l3 = U(((t3 & e0) | (t4 & e1)) & lanes)
-    return subtract(x, (l0, l1, l2, l3))[0]
+def lose(x, r, shift, lanes):
+    """Decay by chance in ``lanes``: x minus (x + r mod 2**shift) >> shift, for a scalar shift of 0..3.
+
+    The loss is x >> shift, plus the carry of the digits that are shifted away.
+    """
+    if shift == 0:
+        return x[0] & ~lanes, x[1] & ~lanes, x[2] & ~lanes, x[3] & ~lanes
+    c, none = x[0] & r[0], mask(False)
+    if shift == 1:
+        d = x[1] & c
+        e = x[2] & d
+        return less(x, (x[1] ^ c, x[2] ^ d, x[3] ^ e, x[3] & e), lanes)
+    c = majority(x[1], r[1], c)
+    if shift == 2:
+        d = x[2] & c
+        return less(x, (x[2] ^ c, x[3] ^ d, x[3] & d, none), lanes)
+    c = majority(x[2], r[2], c)
+    return less(x, (x[3] ^ c, x[3] & c, none, none), lanes)
+
+
+@njit(forceinline=True)
+def less(x, loss, lanes):
+    """What a loss in some lanes leaves of x."""
+    return subtract(x, (loss[0] & lanes, loss[1] & lanes, loss[2] & lanes, loss[3] & lanes))[0]
 
 
 @njit(forceinline=True)
 def share_of(n, r, f):
-    """(n f + r) >> 4 for four-bit n and r and a scalar f of 0..16, by a serial multiplier."""
-    f0, f1, f2, f3, f4 = digit(f, 0), digit(f, 1), digit(f, 2), digit(f, 3), digit(f, 4)
-    a1, a2, a3, a4 = add5(r[0], r[1], r[2], r[3], n, f0)
-    a2, a3, a4, a5 = add5(a1, a2, a3, a4, n, f1)
-    a3, a4, a5, a6 = add5(a2, a3, a4, a5, n, f2)
-    a4, a5, a6, a7 = add5(a3, a4, a5, a6, n, f3)
-    return U(a4 | (n[0] & f4)), U(a5 | (n[1] & f4)), U(a6 | (n[2] & f4)), U(a7 | (n[3] & f4))
+    """(n f + r) >> 4 for four-bit n and r and a scalar f of 0..15, by a serial multiplier."""
+    a = r
+    for _ in range(4):
+        if f & 1:
+            a = add5(a, n)
+        else:
+            a = a[1], a[2], a[3], mask(False)
+        f >>= 1
+    return a
 
 
 @njit(forceinline=True)
-def add5(a0, a1, a2, a3, n, f):
-    """Digits 1 to 4 of a + (n & f); digit 0 is of no further use."""
-    n0, n1, n2, n3 = U(n[0] & f), U(n[1] & f), U(n[2] & f), U(n[3] & f)
-    c = U(a0 & n0)
-    b1 = U(a1 ^ n1 ^ c)
-    c = majority(a1, n1, c)
-    b2 = U(a2 ^ n2 ^ c)
-    c = majority(a2, n2, c)
-    b3 = U(a3 ^ n3 ^ c)
-    return b1, b2, b3, majority(a3, n3, c)
+def add5(a, n):
+    """Digits 1 to 4 of a + n; digit 0 is of no further use."""
+    c = a[0] & n[0]
+    b1 = a[1] ^ n[1] ^ c
+    c = majority(a[1], n[1], c)
+    b2 = a[2] ^ n[2] ^ c
+    c = majority(a[2], n[2], c)
+    b3 = a[3] ^ n[3] ^ c
+    return b1, b2, b3, majority(a[3], n[3], c)
 
 
 @njit(forceinline=True)
 def add_signed(e, sign, gain, negative):
-    """Sign-magnitude traces plus a gain of one sign (``negative``: all ones or none), saturating at 15."""
+    """Sign-magnitude traces plus a gain of one sign (``negative``: a row of ones or zeros), saturating at 15."""
     up = add_saturating(e, gain)
     down, borrow = subtract(e, gain)
     down = negate(down, borrow)
-    other = U(sign ^ negative)
-    m0 = U((up[0] & ~other) | (down[0] & other))
-    m1 = U((up[1] & ~other) | (down[1] & other))
-    m2 = U((up[2] & ~other) | (down[2] & other))
-    m3 = U((up[3] & ~other) | (down[3] & other))
-    flipped = U((sign & ~(other & borrow)) | (negative & other & borrow))
-    return (m0, m1, m2, m3), U(flipped & (m0 | m1 | m2 | m3))
+    other = sign ^ negative
+    m0, m1 = within(other, down[0], up[0]), within(other, down[1], up[1])
+    m2, m3 = within(other, down[2], up[2]), within(other, down[3], up[3])
+    flipped = (sign & ~(other & borrow)) | (negative & other & borrow)
+    return (m0, m1, m2, m3), flipped & (m0 | m1 | m2 | m3)
 
 
 @njit(forceinline=True)
 def larger(e, gain):
     """Lane-wise maximum of four-bit numbers."""
-    less = subtract(e, gain)[1]
-    return (
-        U(e[0] ^ ((e[0] ^ gain[0]) & less)),
-        U(e[1] ^ ((e[1] ^ gain[1]) & less)),
-        U(e[2] ^ ((e[2] ^ gain[2]) & less)),
-        U(e[3] ^ ((e[3] ^ gain[3]) & less)),
-    )
-
-
-@intrinsic
-def popcount(typingctx, word):
-    """Number of set bits (LLVM's ctpop)."""
-
-    def codegen(context, builder, signature, args):
-        return builder.ctpop(args[0])
-
-    return types.uint32(types.uint32), codegen
+    lt = below4(e, gain, mask(False))
+    e0, e1 = within(lt, gain[0], e[0]), within(lt, gain[1], e[1])
+    return e0, e1, within(lt, gain[2], e[2]), within(lt, gain[3], e[3])

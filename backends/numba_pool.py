@@ -1,39 +1,61 @@
 """A presentation, compiled: sensory spikes, drive, excitement and counts over bit planes.
 
-Indices are unsigned throughout: Numba would else test each for a negative one, and the loops would stay scalar.
+A row holds the 16 words of a block in one cycle. Before the pool it is the other way round: one word in 16 cycles.
 """
 
 import numpy as np
 from numba import njit
 
-from hebbit.backends.numba_layout import CYCLES, B, Size
+from hebbit.backends.numba_layout import CYCLES, WIRE, B, Size
 from hebbit.backends.numba_planes import (
-    ALL,
     U,
     add_saturating,
     below,
     below4,
-    chance_planes,
     digit,
     digits,
+    digits4,
+    draw,
+    drawn,
+    drawn4,
+    load4,
     lose,
     majority,
     mask,
-    permute,
     philox,
-    rotate,
+    store4,
+    wins,
     within,
 )  # fmt: skip
-from hebbit.backends.spec import Param, Stream
+from hebbit.backends.numba_rows import (
+    ascending,
+    beyond,
+    empty,
+    load,
+    load_short,
+    nibble_planes,
+    octets,
+    philox_row,
+    rotated,
+    spread,
+    store,
+)  # fmt: skip
+from hebbit.backends.spec import LANES, Param, Stream
 
-X = np.uint64
-ROW = X(B)
 D, W, K, C, S, SENSORY_BLOCKS, POOL_BLOCKS, BLOCKS = (
     int(Size[n]) for n in ("D", "W", "K", "C", "S", "SENSORY_BLOCKS", "POOL_BLOCKS", "BLOCKS")
 )
-SOURCE, SLOTS, THRESHOLD, OWN, SPIKES, DRIVE, COUNTS, LIVE, BLOCK = (
-    int(Size[n]) for n in ("SOURCE", "SLOTS", "THRESHOLD", "OWN", "SPIKES", "DRIVE", "COUNTS", "LIVE", "BLOCK")
+THRESHOLD, OWN, SOURCE, SLOTS, EXTREMES = (int(Size[n]) for n in ("THRESHOLD", "OWN", "SOURCE", "SLOTS", "EXTREMES"))
+NUMBERS, SPIKES, DRIVE, COUNTS, LIVE, BLOCK = (
+    int(Size[n]) for n in ("NUMBERS", "SPIKES", "DRIVE", "COUNTS", "LIVE", "BLOCK")
 )
+COLUMNS = len(Param)
+
+
+@njit(forceinline=True)
+def option(params, k, column):
+    """A hyperparameter of a cluster."""
+    return params[COLUMNS * k + column]
 
 
 @njit
@@ -45,305 +67,264 @@ def anneal(start, half_age, age):
 
 
 @njit
-def nibble_planes(values, word):
-    """The four bit planes of 32 numbers of four bits."""
-    i0 = i1 = i2 = i3 = U(0)
-    for lane in range(32):
-        x = U(values[word, lane])
-        i0 |= U((x & U(1)) << U(lane))
-        i1 |= U(((x >> U(1)) & U(1)) << U(lane))
-        i2 |= U(((x >> U(2)) & U(1)) << U(lane))
-        i3 |= U(((x >> U(3)) & U(1)) << U(lane))
-    return U(i0), U(i1), U(i2), U(i3)
-
-
-@njit
-def sense(sizes, params, intensity, scratch, now, stream, k0, k1):
+def sense(sizes, params, scratch, now, stream, k0, k1):
     """Sensory spikes of all cycles: phase code or Bernoulli."""
+    cycles, intensities = ascending(), octets(beyond(scratch, sizes[NUMBERS]))
     for word in range(sizes[D]):
-        at = sizes[SPIKES] + word * CYCLES
-        i = nibble_planes(intensity, word)
-        r = philox(U(word), now, U(0), U(Stream.PHASE + stream), k0, k1)
-        multiplier, offset = np.int64(2 * (r[0] & U(3)) + 1), np.int64(r[1] & U(7))
-        for cycle in range(sizes[C]):
-            if params[0, Param.SENSORY] == 0:
-                # I >= T is not (I < T), and T is the same for all lanes
-                t = 2 * ((multiplier * cycle + offset) & 7) + 1
-                spike = ~below4(i, digit(t, 0), digit(t, 1), digit(t, 2), digit(t, 3), U(0))
-            else:
-                x = philox(U(word), now, U(cycle << 16), U(Stream.SENSE + stream), k0, k1)
-                spike = below4(x, i[0], i[1], i[2], i[3], U(0))
-            scratch[at + cycle] = U(spike)
+        planes = nibble_planes(intensities, LANES * word)
+        i = spread(planes[0]), spread(planes[1]), spread(planes[2]), spread(planes[3])
+        if option(params, 0, Param.SENSORY) == 0:
+            r = philox(U(word), now, U(0), U(Stream.PHASE + stream), k0, k1)
+            multiplier, offset = U(2) * (r[0] & U(3)) + U(1), r[1] & U(7)
+            # I >= T is not (I < T), and T is the same for all lanes
+            spikes = ~below4(i, digits4(((cycles * multiplier + offset) & 7) * 2 + 1, 0), mask(False))
+        else:
+            x = philox_row(spread(U(word)), now, cycles << 16, U(Stream.SENSE + stream), k0, k1)
+            spikes = below4(x, i, mask(False))
+        store(scratch, sizes[SPIKES] + CYCLES * word, spikes)
+
+
+@njit(forceinline=True)
+def heard(x, wires, at):
+    """Spikes of a source in all cycles as the neurons of a pool word hear them: rotated and permuted."""
+    x = within(0x00FF00FF, rotated(x, wires[at + 1]), rotated(x, wires[at + 2]))
+    x = within(0x0F0F0F0F, x >> wires[at + 3], x << wires[at + 3])
+    x = within(0x33333333, x >> wires[at + 4], x << wires[at + 4])
+    return within(0x55555555, x >> wires[at + 5], x << wires[at + 5])
+
+
+@njit(forceinline=True)
+def together(read, scratch, spikes, wires, at, slots):
+    """Where all sources of a pool word fire in the same cycle."""
+    x = heard(read(scratch, spikes + wires[at]), wires, at)
+    for other in range(at + WIRE, at + WIRE * slots, WIRE):
+        x = x & heard(read(scratch, spikes + wires[other]), wires, other)
+    return x
+
+
+@njit(forceinline=True)
+def coincidences_of(read, sizes, wires, scratch):
+    """First drive plane of every pool word and cycle, from rows of the length that is read."""
+    cycles, spikes, drive, wide, c = sizes[BLOCK], sizes[SPIKES], sizes[DRIVE], B * sizes[POOL_BLOCKS], sizes[C]
+    source, slots, step = sizes[SOURCE], sizes[SLOTS], WIRE * sizes[S]
+    for word in range(sizes[W]):
+        store(scratch, cycles, together(read, scratch, spikes, wires, source + step * word, wires[slots + word]))
+        for i in range(c):
+            scratch[drive + 4 * wide * i + word] = scratch[cycles + i]
 
 
 @njit
 def coincidences(sizes, wires, scratch):
     """First drive plane of every pool word and cycle: whether all sources fired together."""
-    w, s = X(sizes[W]), X(sizes[S])
-    source, wide, spikes, drive = X(sizes[SOURCE]), X(sizes[POOL_BLOCKS] * B), X(sizes[SPIKES]), X(sizes[DRIVE])
-    together = np.empty(CYCLES, np.uint32)
-    for word in range(sizes[W]):
-        for c in range(CYCLES):
-            together[c] = ALL
-        for slot in range(wires[X(sizes[SLOTS]) + X(word)]):
-            at = source + X(word) * s + X(slot)
-            start, turn, x = spikes + X(wires[at]) * X(CYCLES), wires[at + w * s], wires[at + X(2) * w * s]
-            x0, x1, x2, x3, x4 = digit(x, 0), digit(x, 1), digit(x, 2), digit(x, 3), digit(x, 4)
-            for c in range(CYCLES):
-                together[c] &= permute(rotate(scratch[start + X(c)], turn), x0, x1, x2, x3, x4)
-        for c in range(sizes[C]):
-            scratch[drive + X(4) * wide * X(c) + X(word)] = together[c]
+    if sizes[C] <= B // 2:
+        coincidences_of(load_short, sizes, wires, scratch)
+    else:
+        coincidences_of(load, sizes, wires, scratch)
 
 
 @njit
 def sums(sizes, wires, scratch, cluster):
     """Drive planes of one cluster's pool words: how many sources fired."""
-    w, s = X(sizes[W]), X(sizes[S])
-    source, wide, spikes, drive = X(sizes[SOURCE]), X(sizes[POOL_BLOCKS] * B), X(sizes[SPIKES]), X(sizes[DRIVE])
-    n = np.empty(4 * CYCLES, np.uint32)
-    n1, n2, n3 = X(CYCLES), X(2 * CYCLES), X(3 * CYCLES)
+    cycles, spikes, wide, step = sizes[BLOCK], sizes[SPIKES], B * sizes[POOL_BLOCKS], WIRE * sizes[S]
     for word in range((cluster - sizes[D]) % sizes[K], sizes[W], sizes[K]):
-        n[:] = U(0)
-        for slot in range(wires[X(sizes[SLOTS]) + X(word)]):
-            at = source + X(word) * s + X(slot)
-            start, turn, x = spikes + X(wires[at]) * X(CYCLES), wires[at + w * s], wires[at + X(2) * w * s]
-            x0, x1, x2, x3, x4 = digit(x, 0), digit(x, 1), digit(x, 2), digit(x, 3), digit(x, 4)
-            for c in range(CYCLES):
-                at1, at2, at3 = X(c) + n1, X(c) + n2, X(c) + n3
-                c0 = permute(rotate(scratch[start + X(c)], turn), x0, x1, x2, x3, x4)
-                c1 = U(n[X(c)] & c0)
-                c2 = U(n[at1] & c1)
-                c3 = U(n[at2] & c2)
-                n[X(c)] ^= c0
-                n[at1] ^= c1
-                n[at2] ^= c2
-                n[at3] ^= c3
+        first = sizes[SOURCE] + step * word
+        n0 = n1 = n2 = n3 = mask(False)
+        for at in range(first, first + WIRE * wires[sizes[SLOTS] + word], WIRE):
+            c0 = heard(load(scratch, spikes + wires[at]), wires, at)
+            c1 = n0 & c0
+            c2 = n1 & c1
+            n0, n1, n2, n3 = n0 ^ c0, n1 ^ c1, n2 ^ c2, n3 ^ (n2 & c2)
+        store4(scratch, cycles, (n0, n1, n2, n3))
         for c in range(sizes[C]):
             for plane in range(4):
-                scratch[drive + (X(4) * X(c) + X(plane)) * wide + X(word)] = n[X(CYCLES) * X(plane) + X(c)]
-
-
-@njit(forceinline=True)
-def spontaneous(index, cycle, now, who, k0, k1, base):
-    """Lanes that fire by base rate, a chance of 4096 given as its digits."""
-    r = philox(index, now, U(cycle << 16 | 1), who, k0, k1)
-    lt = below4(r, base[0], base[1], base[2], base[3], U(0))
-    r = philox(index, now, U(cycle << 16 | 2), who, k0, k1)
-    lt = below4(r, base[4], base[5], base[6], base[7], lt)
-    r = philox(index, now, U(cycle << 16 | 3), who, k0, k1)
-    return below4(r, base[8], base[9], base[10], base[11], lt)
-
-
-@njit(forceinline=True)
-def fires(x, noise, threshold):
-    """Lanes with x + noise >= threshold (1..31), four-bit x and noise."""
-    c = U(x[0] & noise[0])
-    v0 = U(x[0] ^ noise[0])
-    v1 = U(x[1] ^ noise[1] ^ c)
-    c = majority(x[1], noise[1], c)
-    v2 = U(x[2] ^ noise[2] ^ c)
-    c = majority(x[2], noise[2], c)
-    v3 = U(x[3] ^ noise[3] ^ c)
-    v4 = majority(x[3], noise[3], c)
-    t = threshold
-    lt = below4((v0, v1, v2, v3), digit(t, 0), digit(t, 1), digit(t, 2), digit(t, 3), U(0))
-    return U(~below(v4, digit(t, 4), lt))
-
-
-@njit
-def quiet(sizes, params, wires, scratch):
-    """Whether excitement is zero and stays so: a coincidence fires at once, and noise alone fires nothing."""
-    largest, smallest, alive = 0, 31, U(0)
-    for word in range(sizes[W]):
-        threshold = wires[X(sizes[THRESHOLD]) + X(word)]
-        largest, smallest = max(largest, threshold), min(smallest, threshold)
-    for k in range(sizes[K]):
-        if params[k, Param.DRIVE] != 0 or params[k, Param.GAIN] < largest or 1 << params[k, Param.NOISE] > smallest:
-            return False
-    for at in range(sizes[LIVE], sizes[LIVE] + 4 * B * sizes[POOL_BLOCKS]):
-        alive |= scratch[X(at)]
-    return alive == 0
-
-
-@njit
-def pool_young(sizes, wires, scratch, now, who, k0, k1, k, base):
-    """Spikes of a quiet pool's cluster while young: by coincidence, the drive itself, or by base rate."""
-    wide, b = B * sizes[POOL_BLOCKS], digits(base)
-    own = X(sizes[OWN] + B * (k * sizes[BLOCKS] + sizes[SENSORY_BLOCKS]))
-    for cycle in range(sizes[C]):
-        drive = X(sizes[DRIVE] + 4 * wide * cycle)
-        for block in range(sizes[POOL_BLOCKS]):
-            at, first = X(B * block), U(B * block)
-            for i in range(B):
-                mine = U(wires[own + at + X(i)])
-                scratch[drive + at + X(i)] |= spontaneous(U(first + U(i)), cycle, now, who, k0, k1, b) & mine
-
-
-@njit(forceinline=True)
-def draw_rows(scratch, rows, first, now, at, who, k0, k1):
-    """One draw for each word of a block: four random planes."""
-    for i in range(B):
-        r = philox(U(first + U(i)), now, at, who, k0, k1)
-        scratch[rows + X(i)], scratch[rows + ROW + X(i)] = r[0], r[1]
-        scratch[rows + X(2) * ROW + X(i)], scratch[rows + X(3) * ROW + X(i)] = r[2], r[3]
-
-
-@njit(forceinline=True)
-def excite(scratch, wires, live, own, drive, wide, gain, summing):
-    """Add the drive of a block's own neurons to their excitement."""
-    for i in range(B):
-        at, mine, a = live + X(i), U(wires[own + X(i)]), scratch[drive + X(i)]
-        current = (U(a & gain[0] & mine), U(a & gain[1] & mine), U(a & gain[2] & mine), U(a & gain[3] & mine))
-        if summing:
-            above = drive + X(i) + wide
-            a1, a2, a3 = scratch[above], scratch[above + wide], scratch[above + X(2) * wide]
-            current = (U(a & mine), U(a1 & mine), U(a2 & mine), U(a3 & mine))
-        old = (scratch[at], scratch[at + ROW], scratch[at + X(2) * ROW], scratch[at + X(3) * ROW])
-        x = add_saturating(old, current)
-        scratch[at], scratch[at + ROW], scratch[at + X(2) * ROW], scratch[at + X(3) * ROW] = x
-
-
-@njit(forceinline=True)
-def discharge(scratch, wires, rows, live, own, drive, threshold, valid):
-    """Fire a block's own neurons by base rate (the first row) or by excitement and noise (the others); reset them.
-
-    ``valid``: a mask for each row. The spikes take the place of the drive.
-    """
-    for i in range(B):
-        at, r, mine = live + X(i), rows + X(i), U(wires[own + X(i)])
-        n0, n1 = U(scratch[r + ROW] & valid[1]), U(scratch[r + X(2) * ROW] & valid[2])
-        n2, n3 = U(scratch[r + X(3) * ROW] & valid[3]), U(scratch[r + X(4) * ROW] & valid[4])
-        x = (scratch[at], scratch[at + ROW], scratch[at + X(2) * ROW], scratch[at + X(3) * ROW])
-        fired = fires(x, (n0, n1, n2, n3), wires[threshold + X(i)])
-        fired = U((fired | (scratch[r] & valid[0])) & mine)
-        x0, x1, x2, x3 = U(x[0] & ~fired), U(x[1] & ~fired), U(x[2] & ~fired), U(x[3] & ~fired)
-        scratch[at], scratch[at + ROW], scratch[at + X(2) * ROW], scratch[at + X(3) * ROW] = x0, x1, x2, x3
-        scratch[drive + X(i)] = within(mine, fired, scratch[drive + X(i)])
-
-
-@njit(forceinline=True)
-def chosen(scratch, wires, row, own, first, now, at, who, k0, k1, chance):
-    """A block's own neurons that win a chance of 256; no draw is made whose digits of it are all zero."""
-    q = digits(chance)
-    for i in range(B):
-        lanes, index = U(wires[own + X(i)]), U(first + U(i))
-        if chance < 256:
-            if chance % 16 == 0:
-                r = philox(index, now, U(at | U(5)), who, k0, k1)
-                lanes &= below4(r, q[4], q[5], q[6], q[7], U(0))
-            else:
-                lanes &= chance_planes(index, now, U(at | U(4)), who, k0, k1, q)
-        scratch[row + X(i)] = lanes
-
-
-@njit(forceinline=True)
-def decay(scratch, rows, live, shift):
-    """A block's neurons in the lanes of the first row lose excitement, rounded by the planes of the next three."""
-    for i in range(B):
-        x, r = live + X(i), rows + X(i)
-        old = (scratch[x], scratch[x + ROW], scratch[x + X(2) * ROW], scratch[x + X(3) * ROW])
-        new = lose(old, scratch[r + ROW], scratch[r + X(2) * ROW], scratch[r + X(3) * ROW], shift, scratch[r])
-        scratch[x], scratch[x + ROW], scratch[x + X(2) * ROW], scratch[x + X(3) * ROW] = new
-
-
-@njit
-def pool_full(sizes, p, wires, scratch, now, who, k0, k1, k, base, calm):
-    """Spikes of a cluster's neurons with excitement, noise, base rate and decay by chance."""
-    wide, rows, b = X(B * sizes[POOL_BLOCKS]), X(sizes[BLOCK]), digits(base)
-    start = X(sizes[OWN] + B * (k * sizes[BLOCKS] + sizes[SENSORY_BLOCKS]))
-    summing, bits, gain = p[Param.DRIVE] == 1, 0 if calm else p[Param.NOISE], digits(p[Param.GAIN])
-    valid = (mask(base > 0), mask(bits > 0), mask(bits > 1), mask(bits > 2), mask(bits > 3))
-    shift, chance = p[Param.DECAY_SHIFT], p[Param.DECAY_CHANCE]
-    for block in range(sizes[POOL_BLOCKS]):
-        first, own = U(B * block), start + X(B * block)
-        live, threshold = X(sizes[LIVE] + 4 * B * block), X(sizes[THRESHOLD] + B * block)
-        for cycle in range(sizes[C]):
-            drive, at = X(sizes[DRIVE] + B * block) + X(4) * wide * X(cycle), U(cycle << 16)
-            excite(scratch, wires, live, own, drive, wide, gain, summing)
-            if bits > 0:
-                draw_rows(scratch, rows + ROW, first, now, at, who, k0, k1)
-            if base > 0:
-                for i in range(B):
-                    scratch[rows + X(i)] = spontaneous(U(first + U(i)), cycle, now, who, k0, k1, b)
-            discharge(scratch, wires, rows, live, own, drive, threshold, valid)
-            if chance > 0:
-                chosen(scratch, wires, rows, own, first, now, at, who, k0, k1, chance)
-                if shift > 0:
-                    draw_rows(scratch, rows + ROW, first, now, U(at | U(6)), who, k0, k1)
-                decay(scratch, rows, live, shift)
+                scratch[sizes[DRIVE] + (4 * c + plane) * wide + word] = scratch[cycles + B * plane + c]
 
 
 @njit
 def drive_all(sizes, params, wires, scratch):
     """Drive of every pool word and cycle: sensory spikes depend on no pool spike."""
-    together, clusters = False, sizes[K]
+    coincident, clusters = False, sizes[K]
     for k in range(clusters):
-        together = together or params[k, Param.DRIVE] == 0
-    if together:
+        coincident = coincident or option(params, k, Param.DRIVE) == 0
+    if coincident:
         coincidences(sizes, wires, scratch)
     for k in range(clusters):
-        if params[k, Param.DRIVE] == 1:
+        if option(params, k, Param.DRIVE) == 1:
             sums(sizes, wires, scratch, k)
+
+
+@njit(forceinline=True)
+def fires(x, noise, threshold):
+    """Lanes with x + noise >= threshold (a row of 1..31), four-bit x and noise."""
+    c = x[0] & noise[0]
+    v0 = x[0] ^ noise[0]
+    v1 = x[1] ^ noise[1] ^ c
+    c = majority(x[1], noise[1], c)
+    v2 = x[2] ^ noise[2] ^ c
+    c = majority(x[2], noise[2], c)
+    v3 = x[3] ^ noise[3] ^ c
+    v4 = majority(x[3], noise[3], c)
+    return ~below(v4, digit(threshold, 4), below4((v0, v1, v2, v3), digits4(threshold, 0), mask(False)))
+
+
+@njit
+def quiet(sizes, params, wires, scratch):
+    """Whether excitement is zero and stays so: a coincidence fires at once, and noise alone fires nothing."""
+    smallest, largest = wires[sizes[EXTREMES]], wires[sizes[EXTREMES] + 1]
+    for k in range(sizes[K]):
+        if option(params, k, Param.DRIVE) != 0 or option(params, k, Param.GAIN) < largest:
+            return False
+        if 1 << option(params, k, Param.NOISE) > smallest:
+            return False
+    alive = mask(False)
+    for at in range(sizes[LIVE], sizes[LIVE] + 4 * B * sizes[POOL_BLOCKS], B):
+        alive = alive | load(scratch, at)
+    return empty(alive)
+
+
+@njit(forceinline=True)
+def spontaneous(scratch, rows, cycle, base):
+    """Lanes that fire by base rate, a chance of 4096 given as its digits."""
+    lt = below4(drawn4(scratch, rows, 4, cycle), base[0:4], mask(False))
+    lt = below4(drawn4(scratch, rows, 8, cycle), base[4:8], lt)
+    return below4(drawn4(scratch, rows, 12, cycle), base[8:12], lt)
+
+
+@njit
+def pool_young(sizes, wires, scratch, now, who, k0, k1, k, base):
+    """Spikes of a quiet pool's cluster while young: by coincidence, the drive itself, or by base rate."""
+    wide, rows, b = B * sizes[POOL_BLOCKS], sizes[BLOCK], digits(base)
+    own = sizes[OWN] + B * (k * sizes[BLOCKS] + sizes[SENSORY_BLOCKS])
+    for block in range(sizes[POOL_BLOCKS]):
+        draw(scratch, rows, 1, 4, U(B * block), now, who, k0, k1)
+        mine, drive = load(wires, own + B * block), sizes[DRIVE] + B * block
+        for cycle in range(sizes[C]):
+            at = drive + 4 * wide * cycle
+            store(scratch, at, load(scratch, at) | (spontaneous(scratch, rows, cycle, b) & mine))
+
+
+@njit(forceinline=True)
+def current(scratch, drive, wide, gain, summing, mine):
+    """The drive of a block's own neurons in a cycle."""
+    a0 = load(scratch, drive) & mine
+    if summing:
+        a1, a2 = load(scratch, drive + wide) & mine, load(scratch, drive + 2 * wide) & mine
+        return a0, a1, a2, load(scratch, drive + 3 * wide) & mine
+    return a0 & gain[0], a0 & gain[1], a0 & gain[2], a0 & gain[3]
+
+
+@njit(forceinline=True)
+def draw_pool(scratch, rows, noise, base, chance, first, now, who, k0, k1):
+    """The random planes that a block of the pool needs."""
+    if noise > 0:
+        draw(scratch, rows, 0, 1, first, now, who, k0, k1)
+    if base > 0:
+        draw(scratch, rows, 1, 4, first, now, who, k0, k1)
+    if chance > 0:
+        draw(scratch, rows, 4 if chance < 256 else 6, 7, first, now, who, k0, k1)
+
+
+@njit(forceinline=True)
+def discharge(scratch, rows, cycle, x, noise, base, threshold):
+    """Lanes that fire in a cycle, by excitement and noise of so many bits or by base rate, given as its digits."""
+    r0 = r1 = r2 = r3 = mask(False)
+    if noise > 0:
+        r = drawn4(scratch, rows, 0, cycle)
+        r0, r1, r2, r3 = r[0], r[1] & mask(noise > 1), r[2] & mask(noise > 2), r[3] & mask(noise > 3)
+    fired = fires(x, (r0, r1, r2, r3), threshold)
+    if base > 0:
+        fired = fired | spontaneous(scratch, rows, cycle, digits(base))
+    return fired
+
+
+@njit(forceinline=True)
+def decayed(scratch, rows, cycle, x, shift, chance, mine):
+    """Excitement after the decay by a chance of 256."""
+    lanes = mine
+    if chance < 256:
+        lanes = mine & wins(drawn4(scratch, rows, 16, cycle), drawn4(scratch, rows, 20, cycle), digits(chance))
+    r = (drawn(scratch, rows, 24, cycle), drawn(scratch, rows, 25, cycle), drawn(scratch, rows, 26, cycle))
+    return lose(x, r, shift, lanes)
+
+
+@njit
+def pool_full(sizes, params, wires, scratch, now, who, k0, k1, k, base, calm):
+    """Spikes of a cluster's neurons with excitement, noise, base rate and decay by chance."""
+    wide, rows, gain = B * sizes[POOL_BLOCKS], sizes[BLOCK], digits(option(params, k, Param.GAIN))
+    noise, summing = 0 if calm else option(params, k, Param.NOISE), option(params, k, Param.DRIVE) == 1
+    shift, chance = option(params, k, Param.DECAY_SHIFT), option(params, k, Param.DECAY_CHANCE)
+    own = sizes[OWN] + B * (k * sizes[BLOCKS] + sizes[SENSORY_BLOCKS])
+    for block in range(sizes[POOL_BLOCKS]):
+        draw_pool(scratch, rows, noise, base, chance, U(B * block), now, who, k0, k1)
+        mine, threshold = load(wires, own + B * block), load(wires, sizes[THRESHOLD] + B * block)
+        live = sizes[LIVE] + 4 * B * block
+        x = load4(scratch, live)
+        for cycle in range(sizes[C]):
+            drive = sizes[DRIVE] + B * block + 4 * wide * cycle
+            x = add_saturating(x, current(scratch, drive, wide, gain, summing, mine))
+            fired = discharge(scratch, rows, cycle, x, noise, base, threshold) & mine
+            # spikes take the place of the drive
+            store(scratch, drive, within(mine, fired, load(scratch, drive)))
+            x = x[0] & ~fired, x[1] & ~fired, x[2] & ~fired, x[3] & ~fired
+            if chance > 0:
+                x = decayed(scratch, rows, cycle, x, shift, chance, mine)
+        store4(scratch, live, x)
 
 
 @njit(forceinline=True)
 def tally(n, a, b, c):
     """Four-bit counts plus the spikes of three cycles."""
-    one, two = U(a ^ b ^ c), majority(a, b, c)
-    c0 = U(n[0] & one)
+    one, two = a ^ b ^ c, majority(a, b, c)
+    c0 = n[0] & one
     c1 = majority(n[1], two, c0)
-    return U(n[0] ^ one), U(n[1] ^ two ^ c0), U(n[2] ^ c1), U(n[3] ^ (n[2] & c1))
+    return n[0] ^ one, n[1] ^ two ^ c0, n[2] ^ c1, n[3] ^ (n[2] & c1)
 
 
 @njit
 def count_sensory(sizes, scratch):
-    """Counts of the sensory neurons."""
+    """Counts of the sensory neurons, word by word."""
     cycles = sizes[C]
     for word in range(sizes[D]):
-        n0 = n1 = n2 = n3 = U(0)
-        spikes = X(sizes[SPIKES] + CYCLES * word)
+        n, spikes = (U(0), U(0), U(0), U(0)), sizes[SPIKES] + CYCLES * word
         for c in range(0, cycles, 3):
-            second = U(scratch[spikes + X(c + 1)] & mask(c + 1 < cycles))
-            third = U(scratch[spikes + X(c + 2)] & mask(c + 2 < cycles))
-            n0, n1, n2, n3 = tally((n0, n1, n2, n3), scratch[spikes + X(c)], second, third)
-        at = X(sizes[COUNTS] + 4 * B * (word // B) + word % B)
-        scratch[at], scratch[at + ROW], scratch[at + X(2) * ROW], scratch[at + X(3) * ROW] = n0, n1, n2, n3
+            second = scratch[spikes + c + 1] if c + 1 < cycles else U(0)
+            third = scratch[spikes + c + 2] if c + 2 < cycles else U(0)
+            m = tally(n, scratch[spikes + c], second, third)
+            n = U(m[0]), U(m[1]), U(m[2]), U(m[3])
+        at = sizes[COUNTS] + 4 * B * (word // B) + word % B
+        scratch[at], scratch[at + B], scratch[at + 2 * B], scratch[at + 3 * B] = n
 
 
 @njit
 def count_pool(sizes, scratch):
-    """Counts of the pool neurons, whose spikes lie in the first drive plane.
-
-    Three cycles at a time: a loop of fewer instructions LLVM would unroll instead of turning it into SIMD.
-    """
-    cycles, wide = sizes[C], X(4 * B * sizes[POOL_BLOCKS])
+    """Counts of the pool neurons, whose spikes lie in the first drive plane."""
+    cycles, wide = sizes[C], 4 * B * sizes[POOL_BLOCKS]
     for block in range(sizes[POOL_BLOCKS]):
-        counts = X(sizes[COUNTS] + 4 * B * (sizes[SENSORY_BLOCKS] + block))
+        n, spikes = (mask(False), mask(False), mask(False), mask(False)), sizes[DRIVE] + B * block
         for c in range(0, cycles, 3):
-            spikes, second, third = X(sizes[DRIVE] + B * block), mask(c + 1 < cycles), mask(c + 2 < cycles)
-            for i in range(B):
-                at, x = counts + X(i), spikes + wide * X(c) + X(i)
-                n = (scratch[at], scratch[at + ROW], scratch[at + X(2) * ROW], scratch[at + X(3) * ROW])
-                n = tally(n, scratch[x], U(scratch[x + wide] & second), U(scratch[x + X(2) * wide] & third))
-                scratch[at], scratch[at + ROW], scratch[at + X(2) * ROW], scratch[at + X(3) * ROW] = n
+            second = load(scratch, spikes + wide * (c + 1)) & mask(c + 1 < cycles)
+            third = load(scratch, spikes + wide * (c + 2)) & mask(c + 2 < cycles)
+            n = tally(n, load(scratch, spikes + wide * c), second, third)
+        store4(scratch, sizes[COUNTS] + 4 * B * (sizes[SENSORY_BLOCKS] + block), n)
 
 
 @njit
-def present(sizes, params, wires, scratch, intensity, now, stream, k0, k1, calm):
+def present(sizes, params, wires, scratch, now, stream, k0, k1, calm):
     """C cycles of one observation; leaves counts and excitement in the workspace.
 
     No pool neuron hears another, so the cycles of one block of words come one after the other, then the next block.
     """
-    scratch[sizes[COUNTS] : sizes[LIVE]] = U(0)
-    sense(sizes, params, intensity, scratch, now, stream, k0, k1)
+    for at in range(sizes[COUNTS], sizes[LIVE], B):
+        store(scratch, at, mask(False))
+    sense(sizes, params, scratch, now, stream, k0, k1)
     drive_all(sizes, params, wires, scratch)
     still, who = quiet(sizes, params, wires, scratch), U(Stream.POOL + stream)
     for k in range(sizes[K]):
         base = np.int64(0)
         if stream == 0:
-            base = anneal(params[k, Param.BASE_RATE], params[k, Param.BASE_AGE], now)
+            base = anneal(option(params, k, Param.BASE_RATE), option(params, k, Param.BASE_AGE), now)
         if not still:
-            pool_full(sizes, params[k], wires, scratch, now, who, k0, k1, k, base, calm)
+            pool_full(sizes, params, wires, scratch, now, who, k0, k1, k, base, calm)
         elif base > 0:
             pool_young(sizes, wires, scratch, now, who, k0, k1, k, base)
     count_sensory(sizes, scratch)
