@@ -84,11 +84,11 @@ INLINE u32 rotated(u32 plane, u32 by) { return __funnelshift_l(plane, plane, by 
 INLINE void prepare(Planes &planes, u32 first, u32 last, const Clock &clock) {
 #if HOLD_PLANES
 #pragma unroll
-  for (u32 number = first; number <= last; ++number) {
+  for (u32 number = first; number <= last; ++number)
     draw(planes.word, 0, number, planes.stream, clock, planes.p + 4 * number);
+  if (planes.turn == 0) return;
 #pragma unroll
-    for (u32 i = 4 * number; i < 4 * number + 4; ++i) planes.p[i] = rotated(planes.p[i], planes.turn * (2 * i + 1));
-  }
+  for (u32 i = 4 * first; i < 4 * last + 4; ++i) planes.p[i] = rotated(planes.p[i], planes.turn * (2 * i + 1));
 #endif
 }
 

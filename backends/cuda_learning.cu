@@ -250,7 +250,10 @@ INLINE void remember(u32 *e, u32 *n, const s32 *own, u32 credited, bool critic, 
                      const Clock &clock) {
   u32 r[4], share = credited & 31u, chance = own[critic ? PARAM_CRITIC_CHANCE : PARAM_ACTOR_CHANCE];
   if (chance) {
-    u32 lanes = wins(planes, 5, chance, clock);
+    u32 lanes = ALL;
+    if (chance < 256) {
+      lanes = wins(planes, 5, chance, clock);
+    }
     take(planes, 3, clock, r);
     lose(e, r, own[critic ? PARAM_CRITIC_SHIFT : PARAM_ACTOR_SHIFT], lanes);
   }
@@ -294,12 +297,15 @@ INLINE void change(u32 *pairs, const s32 *params, u32 flag, const Clock &clock, 
 #pragma unroll 1
   for (u32 row = 0; row < ROWS; ++row) {
     Place place = place_in(row);
-    if (row >= OUTPUTS || row % 32 == 0) {
+    if ((row >= OUTPUTS || row % 32 == 0) && place.valid) {
       planes.word = place.output / 32 * WORDS + place.word;
       planes.turn = place.output % 32;
-      prepare(planes, 0, 6, clock);
+      prepare(planes, 0, 4, clock);
+      const s32 *own = param_row(params, place.word);
+      // chances of 0 and 256 are no matter of chance
+      if ((own[PARAM_CRITIC_CHANCE] | own[PARAM_ACTOR_CHANCE]) & 255) prepare(planes, 5, 6, clock);
     }
     if (place.valid) change_pair(pairs, place, params, flag, planes, clock, board);
-    turn_on(planes);
+    if (row + 1 < OUTPUTS) turn_on(planes);
   }
 }

@@ -66,13 +66,13 @@ INLINE void wire(u32 word, u32 generation, const Clock &who, u32 *board) {
   }
 }
 
-// The word of a source as one slot sees it: rotated, then lanes permuted by XOR (wiring.source_lane).
+// The word of a source as one slot sees it: rotated, then lanes permuted by XOR (wiring.source_lane). Swapping lanes
+// at a distance is choosing lane by lane between two rotations.
 INLINE u32 arriving(const u32 *board, u32 cycle, u32 packed_wire) {
   u32 spikes = board[BOARD_SPIKES + cycle * SENSORY + (packed_wire >> 10)];
-  spikes = __funnelshift_l(spikes, spikes, packed_wire & 31u);
-  u32 swap = packed_wire >> 5 & 7u;  // 0, 1, 2 or 4
+  u32 turn = packed_wire & 31u, swap = packed_wire >> 5 & 7u;  // 0, 1, 2 or 4
   u32 low = swap == 1 ? 0x55555555u : swap == 2 ? 0x33333333u : 0x0F0F0F0Fu;
-  spikes = (spikes >> swap & low) | (spikes << swap & ~low);
+  spikes = (rotated(spikes, turn - swap) & low) | (rotated(spikes, turn + swap) & ~low);
   return __byte_perm(spikes, 0, 0x3210u ^ 0x1111u * (packed_wire >> 8 & 3u));
 }
 
@@ -140,16 +140,17 @@ INLINE Pool pool_of(const s32 *params, u32 word, const Clock &clock, const u32 *
 // equations.drive, coincidence: the lanes where all sources fired together, of all cycles. Each thread reads and writes
 // its own column of the board.
 INLINE void coincidences(u32 word, u32 slots, u32 *board) {
+  u32 together[CYCLES];
+#pragma unroll
+  for (u32 cycle = 0; cycle < CYCLES; ++cycle) together[cycle] = ALL;
 #pragma unroll 1
   for (u32 slot = 0; slot < slots; ++slot) {
     u32 packed_wire = board[BOARD_WIRES + slot * POOL + word];
 #pragma unroll
-    for (u32 cycle = 0; cycle < CYCLES; ++cycle) {
-      u32 *together = board + BOARD_DRIVE + cycle * POOL + word;
-      u32 spikes = arriving(board, cycle, packed_wire);
-      *together = slot == 0 ? spikes : *together & spikes;
-    }
+    for (u32 cycle = 0; cycle < CYCLES; ++cycle) together[cycle] &= arriving(board, cycle, packed_wire);
   }
+#pragma unroll
+  for (u32 cycle = 0; cycle < CYCLES; ++cycle) board[BOARD_DRIVE + cycle * POOL + word] = together[cycle];
 }
 
 // equations.drive of one cycle: four planes.
@@ -217,7 +218,12 @@ INLINE u32 pool_cycle(u32 *x, u32 word, u32 cycle, const Pool &pool, const Plane
 
 // The cycles of a pool word whose excitement is 0 and stays so: a coincidence fires at once and there is no noise.
 INLINE void cycles_quiet(u32 *n, u32 word, const Pool &pool, Planes &planes, const Clock &clock, const u32 *board) {
-  if (pool.base) prepare(planes, 1, 3, clock);
+  if (!pool.base) {
+#pragma unroll
+    for (u32 cycle = 0; cycle < CYCLES; ++cycle) increment(n, board[BOARD_DRIVE + cycle * POOL + word]);
+    return;
+  }
+  prepare(planes, 1, 3, clock);
 #pragma unroll 1
   for (u32 cycle = 0; cycle < CYCLES; ++cycle) {
     u32 fired = board[BOARD_DRIVE + cycle * POOL + word];
