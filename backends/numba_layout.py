@@ -93,7 +93,7 @@ def _starts(lengths: tuple[int, ...]) -> NDArray[np.int64]:
 
 def aligned(brains: int, length: int, dtype: type) -> NDArray[Any]:
     """Zeros [brains, length] of 32 bits whose blocks are cache lines, too."""
-    room = np.zeros(brains * length + B, dtype)
+    room: NDArray[Any] = np.zeros(brains * length + B, dtype)
     start = -room.ctypes.data // 4 % B
     return room[start : start + brains * length].reshape(brains, length)
 

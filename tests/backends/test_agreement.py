@@ -85,7 +85,7 @@ def test_every_option_agrees_at_both_ends(compared: str, param: Param) -> None:
 
 @pytest.mark.parametrize("param", list(Param), ids=lambda param: param.name)
 def test_every_option_tells(compared: str, param: Param) -> None:
-    low, high = (everything(load(compared), lively_case(param, end), 12) for end in RANGES[param])
+    low, high = (everything(load(compared), lively_case(param, end), 40) for end in RANGES[param])
     assert low != high
 
 
@@ -102,6 +102,18 @@ def test_words_by_the_dozen_agree(compared: str, slots: int, base_rate: int, dri
     arrays["presentation"][:] = 1 << 20
     arrays["excitement"][:] = 0
     assert compare(Case(5, config, params, 78, arrays), 3, compared).differing == {}
+
+
+@pytest.mark.parametrize("cycles", [8, 9, 15])
+@pytest.mark.parametrize(("param", "value"), [(Param.ACTOR_RATE, 3000), (Param.ACTOR_RATE, 0), (Param.ACTOR_CHANCE, 0)])
+def test_more_outputs_than_a_draw_serves_agree(compared: str, param: Param, value: int, cycles: int) -> None:
+    """Random planes serve 32 outputs and all cycles: every turn is taken, and the second 32 have draws of their own."""
+    config = BrainConfig(2, 17, (20, 30, 15), cycles=cycles, slots_max=2, clusters=2)
+    arrays = random_arrays(Dice(6, 0), config, 2)
+    arrays["presentation"][:] = 1 << 20
+    arrays["weights"][:, :, ::2] = arrays["traces"][:, :, ::2] = 7
+    case = Case(6, config, lively_case(param, value).params, 79, arrays)
+    assert compare(case, 3, compared).differing == {}
 
 
 @settings(max_examples=4)

@@ -1,5 +1,7 @@
 """The random words: Random123's answers, the layout of the counter, and what is made of the words."""
 
+from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,45 @@ def test_plane_4_d_plus_i_is_word_i_of_draw_d(planes: range) -> None:
     for lane in (0, 13, 31):
         bits = [draw(words, 1, 2, plane // 4, 3, (4, 5))[:, plane % 4] >> np.uint32(lane) & 1 for plane in planes]
         assert number[:, lane].tolist() == [sum(int(bit[w]) << i for i, bit in enumerate(bits)) for w in range(2)]
+
+
+@pytest.mark.parametrize("turn", [1, 2, 15, 31])
+def test_turns_by_hand(turn: int) -> None:
+    """At turn t, lane j takes the bit of plane p that lane j - t (2 p + 1) has at turn 0."""
+    words = np.array([7, 8], np.uint32)
+    for plane in range(28):
+        straight, turned = (random_number(words, 1, 0, range(plane, plane + 1), 3, (4, 5), t) for t in (0, turn))
+        for lane in range(32):
+            assert np.array_equal(turned[:, lane], straight[:, (lane - turn * (2 * plane + 1)) % 32])
+    whole = random_number(words, 1, 0, range(4, 12), 3, (4, 5), turn)
+    planes = [random_number(words, 1, 0, range(p, p + 1), 3, (4, 5), turn) for p in range(4, 12)]
+    assert np.array_equal(whole, np.sum([plane << i for i, plane in enumerate(planes)], axis=0))
+
+
+def test_no_two_turns_of_a_lane_share_a_bit() -> None:
+    for plane in range(28):
+        for lane in range(32):
+            assert len({(lane - turn * (2 * plane + 1)) % 32 for turn in range(32)}) == 32
+
+
+@pytest.mark.parametrize("planes", [range(8), range(4, 16), range(16, 24), range(20, 28)])
+def test_numbers_of_two_lanes_share_few_bits(planes: range) -> None:
+    """At turns an odd number apart none, one or two, and never more than half of them if less than 16 apart."""
+    for apart in range(1, 16):
+        steps = Counter(apart * (2 * plane + 1) % 32 for plane in planes)
+        assert max(steps.values()) <= (2 if apart % 2 else len(planes) // 2)
+
+
+@pytest.mark.parametrize("planes", [range(4), range(4, 16), range(16, 24)])
+def test_numbers_of_every_turn_are_uniform_and_independent_of_the_others(planes: range) -> None:
+    words, top = np.arange(4000, dtype=np.uint32), 2 ** len(planes)
+    numbers = np.stack([random_number(words, 3, 0, planes, 4, (1, 2), turn) for turn in range(0, 32, 5)])
+    standard = (numbers - (top - 1) / 2) / np.sqrt((top**2 - 1) / 12)
+    bound = 5 / np.sqrt(standard[0].size)
+    assert (np.abs(standard.mean(axis=(1, 2))) < bound).all()
+    assert (np.abs((standard**2).mean(axis=(1, 2)) - 1) < bound).all()
+    for one, other in combinations(standard, 2):
+        assert abs((one * other).mean()) < bound
 
 
 def test_no_words_have_no_numbers() -> None:

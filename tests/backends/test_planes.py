@@ -5,19 +5,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba import njit
 from numpy.typing import NDArray
 
 from hebbit.backends import numba_planes as planes
+from hebbit.backends import numba_rows
 from hebbit.backends.numba_layout import B, columns, from_blocks, layout, to_blocks
-from hebbit.backends.numba_learning import move_weight
+from hebbit.backends.numba_learning import moved_weights
+from hebbit.backends.numba_planes import load4
 from hebbit.backends.numba_pool import fires
-from hebbit.backends.philox import random_number
 from hebbit.backends.planes import pack, unpack
 from hebbit.backends.spec import BrainConfig
 
 I32 = NDArray[np.int32]
-ALL = np.uint32(0xFFFFFFFF)
-NONE = np.uint32(0)
+U32 = NDArray[np.uint32]
+rows: Any = numba_rows
+"""To a type checker an intrinsic is the function that compiles it."""
 
 
 def pairs(first: int, second: int) -> tuple[I32, I32]:
@@ -26,28 +29,32 @@ def pairs(first: int, second: int) -> tuple[I32, I32]:
     return one.reshape(-1, 32), other.reshape(-1, 32)
 
 
-def digits(values: I32, count: int = 4) -> list[tuple[Any, ...]]:
-    """The planes of each word."""
-    return [tuple(word) for word in pack(values, count).T]
+def block(values: I32, count: int = 4) -> U32:
+    """The planes of up to 16 words as the kernels keep them."""
+    return to_blocks(pack(values, count), np.arange(len(values)), 1).ravel()
 
 
-def numbers(words: list[tuple[Any, ...]]) -> I32:
-    return unpack(np.array(words, np.uint32).T)
+def numbers(found: U32, words: int) -> I32:
+    """What such planes stand for."""
+    return unpack(from_blocks(found.reshape(1, -1, B), np.arange(words)))
 
 
-def lanes(words: list[Any]) -> I32:
-    """The single bits of each word."""
-    return numbers([(word,) for word in words])
+@njit
+def into(found: Any, planes_found: Any) -> None:
+    for i in range(len(planes_found)):
+        rows.store(rows.pointer(found), B * i, planes_found[i])
 
 
-def masks(number: int) -> tuple[Any, ...]:
-    """Twelve digits of a scalar, as the kernels hand them on."""
-    return tuple(ALL if number >> bit & 1 else NONE for bit in range(12))
+@njit
+def of_two(function: Any, x: Any, y: Any, found: Any, *more: Any) -> None:
+    into(found, function(load4(rows.pointer(x), 0), load4(rows.pointer(y), 0), *more))
 
 
-def mapped(function: Callable[..., Any], *operands: I32) -> list[Any]:
-    """A function of four-bit planes, word by word."""
-    return [function(*planes_of) for planes_of in zip(*map(digits, operands), strict=True)]
+def mapped(function: Callable[..., Any], x: I32, y: I32, count: int, *more: Any) -> I32:
+    """A compiled function of two four-bit numbers (and scalars) that returns so many planes."""
+    found = np.zeros(count * B, np.uint32)
+    of_two(njit(function), block(x), block(y), found, *more)
+    return numbers(found, len(x))
 
 
 def test_pack_and_unpack() -> None:
@@ -73,85 +80,93 @@ def test_blocks_hold_every_word_once(sensory: int, pool: int) -> None:
 
 def test_add_saturating() -> None:
     x, y = pairs(16, 16)
-    assert np.array_equal(numbers(mapped(planes.add_saturating, x, y)), np.minimum(15, x + y))
+    assert np.array_equal(mapped(lambda x, y: planes.add_saturating(x, y), x, y, 4), np.minimum(15, x + y))
 
 
 def test_subtract() -> None:
+    def difference(x: Any, y: Any) -> Any:
+        found, borrow = planes.subtract(x, y)
+        return (*found, borrow)
+
     x, y = pairs(16, 16)
-    found = mapped(planes.subtract, x, y)
-    assert np.array_equal(numbers([difference for difference, _ in found]), (x - y) % 16)
-    assert np.array_equal(lanes([borrow for _, borrow in found]), x < y)
+    assert np.array_equal(mapped(difference, x, y, 5), (x - y) % 16 + 16 * (x < y))
 
 
 def test_larger() -> None:
     x, y = pairs(16, 16)
-    assert np.array_equal(numbers(mapped(planes.larger, x, y)), np.maximum(x, y))
+    assert np.array_equal(mapped(lambda x, y: planes.larger(x, y), x, y, 4), np.maximum(x, y))
 
 
-@pytest.mark.parametrize("where", [NONE, ALL, np.uint32(0x0F0F3355)])
-def test_negate(where: np.uint32) -> None:
-    x = pairs(2, 16)[1]
-    chosen = lanes([where]) == 1
-    assert np.array_equal(numbers([planes.negate(digits(x)[0], where)]), np.where(chosen, -x % 16, x))
+def test_negate() -> None:
+    x, where = pairs(16, 2)
+    assert np.array_equal(mapped(lambda x, y: planes.negate(x, y[0]), x, where, 4), np.where(where == 1, -x % 16, x))
 
 
 @pytest.mark.parametrize("shift", range(4))
 def test_lose(shift: int) -> None:
-    x, r = pairs(16, 8)
-    coins = zip(digits(x), digits(r), strict=True)
-    found = [planes.lose(word, r0, r1, r2, shift, ALL) for word, (r0, r1, r2, _) in coins]
-    assert np.array_equal(numbers(found), x - (x + r % 2**shift) // 2**shift)
-    assert np.array_equal(numbers([planes.lose(word, ALL, ALL, ALL, shift, NONE) for word in digits(x)]), x)
+    x, r = pairs(16, 16)
+    lost = (x + r % 8 % 2**shift) // 2**shift
+
+    def lose(x: Any, r: Any, shift: Any) -> Any:
+        return planes.lose(x, r[0:3], shift, r[3])
+
+    assert np.array_equal(mapped(lose, x, r, 4, shift), x - np.where(r >= 8, lost, 0))
 
 
-@pytest.mark.parametrize("share", range(17))
+@pytest.mark.parametrize("share", range(16))
 def test_share_of(share: int) -> None:
     n, r = pairs(16, 16)
-    found = mapped(lambda one, other: planes.share_of(one, other, share), n, r)
-    assert np.array_equal(numbers(found), (n * share + r) // 16)
+    found = mapped(lambda n, r, share: planes.share_of(n, r, share), n, r, 4, share)
+    assert np.array_equal(found, (n * share + r) // 16)
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_add_signed(sign: int) -> None:
-    trace, gain = pairs(32, 16)
-    trace = trace - 16
-    trace[trace == -16] = 0
-    negative = ALL if sign < 0 else NONE
-    found = [
-        planes.add_signed(magnitude, minus[0], added, negative)
-        for magnitude, minus, added in zip(
-            digits(np.abs(trace)), digits((trace < 0).astype(np.int32), 1), digits(gain), strict=True
+@pytest.mark.parametrize("before", [-1, 1])
+def test_add_signed(sign: int, before: int) -> None:
+    def add_signed(e: Any, gain: Any, sign: Any, negative: Any) -> Any:
+        found, minus = planes.add_signed(
+            e, planes.mask(sign) & (e[0] | e[1] | e[2] | e[3]), gain, planes.mask(negative)
         )
-    ]
-    magnitudes, signs = numbers([magnitude for magnitude, _ in found]), lanes([minus for _, minus in found])
-    expected = np.clip(trace + sign * gain, -15, 15)
-    assert np.array_equal(magnitudes, np.abs(expected))
-    assert np.array_equal(signs, expected < 0), "zero has no sign"
+        return (*found, minus)
+
+    size, gain = pairs(16, 16)
+    expected = np.clip(before * size + sign * gain, -15, 15)
+    found = mapped(add_signed, size, gain, 5, before < 0, sign < 0)
+    assert np.array_equal(found, np.abs(expected) + 16 * (expected < 0)), "zero has no sign"
 
 
 @pytest.mark.parametrize("chance", [0, 1, 2, 127, 128, 200, 255, 256])
 def test_chance_of_256(chance: int) -> None:
-    words = np.arange(6, dtype=np.uint32)
-    now, at, who, k0, k1 = (np.uint32(number) for number in range(1, 6))
-    found = [planes.chance_planes(word, now, at, who, k0, k1, masks(chance)) for word in words]
-    assert np.array_equal(lanes(found), random_number(words, 1, 0, range(8, 16), 3, (4, 5)) < chance)
+    number = np.arange(256, dtype=np.int32).reshape(-1, 32)
+
+    def wins(low: Any, high: Any, chance: Any) -> Any:
+        return (planes.wins(low, high, planes.digits(chance)),)
+
+    assert np.array_equal(mapped(wins, number % 16, number // 16, 1, chance), number < chance)
 
 
 def test_fires() -> None:
+    def fires_at(x: Any, noise: Any, threshold: Any) -> Any:
+        return (fires(x, noise, rows.spread(threshold)),)
+
     x, noise = pairs(16, 16)
     for threshold in range(1, 32):
-        found = mapped(lambda one, other, at=threshold: fires(one, other, at), x, noise)
-        assert np.array_equal(lanes(found), x + noise >= threshold)
+        assert np.array_equal(mapped(fires_at, x, noise, 1, threshold), x + noise >= threshold)
+
+
+def signed(weights: I32) -> I32:
+    return weights - 256 * (weights > 127)
 
 
 @pytest.mark.parametrize("k", range(7))
-@pytest.mark.parametrize("down", [NONE, ALL])
-def test_move_weight(k: int, down: np.uint32) -> None:
-    weights = np.arange(-128, 128, dtype=np.int32).reshape(-1, 32)
-    moves = np.uint32(0xF0F0A5A5)
-    memory = to_blocks(pack(weights, 8), np.arange(8), 1).ravel()
-    for word in range(8):
-        move_weight(memory, np.uint64(word), moves, down, masks(1 << k))
-    step = (1 if down == NONE else -1) * 2**k * lanes([moves])
-    found = unpack(from_blocks(memory.reshape(1, 8, B), np.arange(8)))
-    assert np.array_equal(found - 256 * (found > 127), np.clip(weights + step, -128, 127))
+@pytest.mark.parametrize("down", [False, True])
+def test_moved_weights(k: int, down: bool) -> None:
+    def moved(low: Any, high: Any, moves: Any, down: Any, k: Any) -> Any:
+        found = moved_weights(low + high, rows.spread(moves), planes.mask(down), planes.digits(1 << k))
+        return found[0] + found[1]
+
+    weights = np.arange(256, dtype=np.int32).reshape(-1, 32)
+    moves = 0xF0F0A5A5
+    found = mapped(moved, weights % 16, weights // 16, 8, np.uint32(moves), down, k)
+    step = (-1 if down else 1) * 2**k * (moves >> np.arange(32) & 1)
+    assert np.array_equal(signed(found), np.clip(signed(weights) + step, -128, 127))

@@ -3,15 +3,22 @@
 from collections import Counter
 from itertools import combinations
 from math import comb, log, sqrt
+from typing import Any
 
 import numpy as np
 import pytest
+from numba import njit
 from numpy.typing import NDArray
 
-from hebbit.backends import numba_planes
+from hebbit.backends import numba_pool, numba_rows
+from hebbit.backends.numba_backend import wire_numbers
+from hebbit.backends.numba_layout import WIRE, B
 from hebbit.backends.philox import lanes
 from hebbit.backends.spec import BrainConfig
 from hebbit.backends.wiring import Wiring, source_lane, thresholds, wire
+
+rows: Any = numba_rows
+"""To a type checker an intrinsic is the function that compiles it."""
 
 WORDS = 2048
 SOURCES = 12
@@ -142,11 +149,22 @@ def test_source_lane_is_a_permutation() -> None:
     assert every == [list(range(32))] * 1024
 
 
-def test_source_lane_is_rotate_then_permute() -> None:
-    word = np.array([0x9E3779B1], np.uint32)
-    for rotation in range(32):
-        turned = numba_planes.rotate(word[0], rotation)
-        for xor in range(32):
-            masks = [np.uint32(0xFFFFFFFF * (xor >> bit & 1)) for bit in range(5)]
-            read = np.array([numba_planes.permute(turned, *masks)], np.uint32)
-            assert np.array_equal(lanes(read)[0], lanes(word)[0][source_lane(rotation, xor)])
+@njit
+def heard(read: Any, spikes: Any, wires: Any, found: Any) -> None:
+    for at in range(0, len(wires), WIRE):
+        x = numba_pool.heard(read(rows.pointer(spikes), 0), rows.pointer(wires), at)
+        rows.store(rows.pointer(found), at // WIRE * B, x)
+
+
+@pytest.mark.parametrize(("read", "cycles"), [(rows.load, 16), (rows.load_short, 8)])
+def test_compiled_neurons_hear_their_source_lane(read: Any, cycles: int) -> None:
+    """In every cycle, whatever the rotation and the XOR."""
+    rotation, xor = np.divmod(np.arange(1024, dtype=np.int32)[:, None], 32)
+    wiring = Wiring(np.ones(1024, np.int32), np.zeros_like(xor), rotation, xor)
+    spikes = np.random.default_rng(0).integers(0, 2**32, B, dtype=np.uint32)
+    found = np.zeros((1024, B), np.uint32)
+    heard(njit(lambda start, at: read(start, at)), spikes, wire_numbers(wiring).ravel(), found.ravel())
+    bits = lanes(spikes)
+    for wire_of in range(1024):
+        expected = bits[:, source_lane(int(rotation[wire_of, 0]), int(xor[wire_of, 0]))]
+        assert np.array_equal(lanes(found[wire_of])[:cycles], expected[:cycles])
