@@ -1,4 +1,4 @@
-"""Commands: train, evaluate, info. ``hebbit`` on a command line is :func:`main`."""
+"""Commands: train, evaluate, info, throughput. ``hebbit`` on a command line is :func:`main`."""
 
 from collections.abc import Sequence
 

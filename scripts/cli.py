@@ -15,6 +15,24 @@ DEFAULT_SAVE_FREQ = 10_000
 DEFAULT_EPISODES = 100
 
 
+THROUGHPUT = """How much a backend computes in a second. From a base point (--population brains of 1,024 pool neurons, 8
+synapses each and 8 cycles) one thing is varied at a time; the default brain is measured against the number of brains,
+too.
+
+presentation     one observation shown to one brain, learning on: all cycles, readout, action, update of the weights
+neuron update    one pool neuron in one cycle
+synapse visit    one synapse of one pool neuron in one cycle, whether its source fired or not
+delivered spike  a visited synapse whose source fired in that cycle, counted from the specification on a sample
+answer           a presentation without learning
+
+Times are wall clock, the best and the median of several calls; compilation is stated apart. How many threads the numba
+backend has is said by the environment variable NUMBA_NUM_THREADS."""
+
+
+class Plain(argparse.RawDescriptionHelpFormatter):
+    """Descriptions keep their lines."""
+
+
 class UsageError(Exception):
     """Flags that cannot be understood."""
 
@@ -81,6 +99,10 @@ def make_parser() -> Parser:
         "run", metavar="RUN_DIR", nargs="?", help="a run's folder or a checkpoint (default: what is installed)"
     )
     _trust_flag(info)
+    about = "how much a backend computes in a second, by brains, neurons, synapses and cycles"
+    _throughput_flags(
+        commands.add_parser("throughput", parents=[debug], help=about, description=THROUGHPUT, formatter_class=Plain)
+    )
     return parser
 
 
@@ -131,6 +153,31 @@ def _evaluate_flags(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--render", action="store_true", help="watch it in a window")
     show.add_argument("--video", metavar="DIR", help="film every episode into this folder")
     add("--out", metavar="FILE.json", help="write the result there; an existing file is not overwritten")
+
+
+def _throughput_flags(parser: argparse.ArgumentParser) -> None:
+    """Flags of throughput. Lists without a default are None where not given: --quick has others."""
+
+    def varied(flag: str, about: str) -> None:
+        parser.add_argument(flag, type=positive_number, nargs="+", metavar="N", help=about)
+
+    add = parser.add_argument
+    add("--backend", metavar="NAME", default="auto", help="auto (default) or one that hebbit info lists")
+    add("--out", metavar="FILE.json", help="write the result there and a picture beside it; neither may exist yet")
+    add("--quick", action="store_true", help="few and small sizes, briefly measured: to see that it works")
+    add("--peers", action="store_true", help="compare with snntorch, norse, bindsnet and brian2, where installed")
+    varied("--brains", "brains (default 1 8 64 512 2048)")
+    varied("--words", "words of 32 pool neurons (default 1 8 32 64)")
+    varied("--synapses", "synapses of a pool neuron (default 1 to 8)")
+    varied("--cycles", "cycles of a presentation (default 1 4 8 15)")
+    add("--population", type=positive_number, metavar="N", help="brains of the base point (default 64)")
+    add(
+        "--sensory",
+        type=positive_number,
+        default=8,
+        metavar="N",
+        help="words of 32 sensory neurons (default 8); a pool neuron reads each at most once",
+    )
 
 
 def _dispatch(arguments: argparse.Namespace, parser: Parser) -> int:

@@ -34,7 +34,7 @@ class Subject:
 def run(arguments: argparse.Namespace) -> int:
     """See ``hebbit evaluate --help``."""
     check_backend(arguments.backend)
-    _check_output(arguments.out)
+    check_output(arguments.out)
     subject = load(Path(arguments.run), arguments.brain, arguments.backend, arguments.trust)
     agent = subject.agent
     everyone = len(agent.brains) > 1 and arguments.brain is None
@@ -148,12 +148,18 @@ def _content(
     }
 
 
-def _check_output(name: str | None) -> None:
-    """Refuse now what would only fail after the evaluation."""
+def check_output(name: str | None) -> None:
+    """Refuse now what would only fail after the work.
+
+    Raises:
+        RunError: the file exists, or its folder does not or takes no files.
+    """
     if name is not None and os.path.lexists(name):
         raise RunError(f"{name} exists already: choose another --out, it would not be overwritten")
     if name is not None and not Path(name).absolute().parent.is_dir():
         raise RunError(f"{name} needs its folder {Path(name).parent}: make it, or choose another --out")
+    if name is not None and not os.access(Path(name).absolute().parent, os.W_OK):
+        raise RunError(f"{name} cannot be written, its folder is read-only for you: choose another --out")
 
 
 def _write_new(path: Path, text: str) -> None:

@@ -15,9 +15,18 @@ import pytest
 
 from hebbit.backends import equations, load
 from hebbit.backends.equations import Clock
-from hebbit.backends.spec import LANES, Flag, Param
+from hebbit.backends.spec import CONTRACT_VERSION, LANES, Flag, Param
 from hebbit.backends.wiring import source_lane, wire
-from hebbit.scripts import peers, peers_brian2, peers_network, peers_ours, peers_torch, throughput, throughput_timing
+from hebbit.scripts import (
+    peers,
+    peers_brian2,
+    peers_network,
+    peers_ours,
+    peers_torch,
+    throughput,
+    throughput_figure,
+    throughput_timing,
+)
 from hebbit.scripts import throughput_points as sizes
 from hebbit.scripts.peers_network import Task
 from hebbit.scripts.throughput_points import Point
@@ -46,7 +55,7 @@ def test_the_result_is_complete(cli: Cli, tiny: None, name: str) -> None:
     assert (status, err) == (0, "")
     result = json.loads(Path("t.json").read_text())
     assert sorted(path.name for path in Path().iterdir()) == ["t.json", "t.png"]
-    assert result["backend"] == name and result["threads"] >= 1 and result["contract"] == 1
+    assert result["backend"] == name and result["threads"] >= 1 and result["contract"] == CONTRACT_VERSION
     assert result["machine"]["cpu"] and result["device"] is None and result["peers"] is None
     assert result["command"].startswith(f"hebbit throughput --backend {name} --quick --brains 1 2 --words 1")
     assert set(result["definitions"]) >= {"neuron update", "synapse visit", "delivered spike", "presentation"}
@@ -56,6 +65,7 @@ def test_the_result_is_complete(cli: Cli, tiny: None, name: str) -> None:
         learning, answering, work = row["learning"], row["answering"], row["per_presentation"]
         seconds = learning["seconds"]
         assert 0 < seconds["best"] <= seconds["median"] and seconds["repeats"] == 2
+        assert set(learning["cpu_seconds"]) == set(seconds) and answering["answers_per_cpu_second"]["median"] > 0
         assert learning["compile_seconds"] > 0 and answering["answers_per_second"]["best"] > 0
         for rate in RATES:
             amount = learning["presentations"] * work.get(rate, 1)
@@ -188,6 +198,12 @@ def test_a_life_starts_once_and_goes_on() -> None:
     assert throughput_timing.device(backend) == {"waited": 8} and throughput_timing.threads(backend) == 1
 
 
+def test_it_is_said_where_it_was_measured() -> None:
+    result: dict[str, Any] = {"device": None, "threads": 2, "machine": {"cpu": "Pentium"}}
+    assert throughput_figure.place(result) == "2 threads, Pentium"
+    assert throughput_figure.place(result | {"device": {"name": "H200", "sm": 132}}) == "H200"
+
+
 def test_calls_grow_until_they_last() -> None:
     asked: list[int] = []
 
@@ -299,16 +315,15 @@ def test_peers_are_compared_in_turn() -> None:
     assert list(rows) == list(everybody) and rows["norse"]["status"] == "not installed"
     order = [everybody[name] for name in everybody if name != "norse"]
     assert turns == [(function, batch) for _ in range(2) for batch in peers.BATCHES for function in order]
-    assert [ratio["whole"] for ratio in rows["snntorch"]["ratios"]] == pytest.approx([10.0, 10.0])
+    assert [ratio["ratio"] for ratio in rows["snntorch"]["ratios"]] == pytest.approx([10.0, 10.0])
     assert rows["brian2"]["ratios"][0] == {
-        "batch": 1, "ours": "a", "slope": pytest.approx(10.0), "whole": pytest.approx(10.0),
+        "batch": 1, "ours": "a", "theirs": "slope", "ratio": pytest.approx(10.0),
     }  # fmt: skip
     assert rows["brian2"]["variants"][0]["whole"] is None
     lines = peers.table(result).splitlines()
     assert "norse  not installed" in lines
-    assert any(
-        line.startswith("snntorch / hebbit a") and line.split()[-4:] == ["10"] * 2 + ["10"] * 2 for line in lines
-    )
+    assert [line.split() for line in lines if line.startswith("snntorch /")] == ["snntorch / hebbit a 10 10".split()]
+    assert any(line.startswith("brian2, its slope / hebbit a") for line in lines)
 
 
 def test_a_peer_that_fails_is_named_with_its_error(
