@@ -13,7 +13,7 @@ from hebbit import backends
 from hebbit.agents import AgentConfig, HebbitError
 from hebbit.agents.files import atomic_write_text
 from hebbit.backends.spec import CONTRACT_VERSION, Backend
-from hebbit.scripts import peers, throughput_figure
+from hebbit.scripts import peers, throughput_device, throughput_figure
 from hebbit.scripts import throughput_points as sizes
 from hebbit.scripts.claims_machine import machine
 from hebbit.scripts.evaluate import check_output
@@ -73,7 +73,7 @@ def measured(backend: Backend, options: argparse.Namespace) -> dict[str, Any]:
     # disable=None: progress is for terminals only
     with tqdm(total=len(plan) + turns, unit="figure", disable=None, leave=False) as bar:
         for point, varied in plan.items():
-            rows.append({"varied": varied, **measure(backend, point, budget(options))})
+            rows.append({"varied": varied, **measure(backend, point, budget(options), on_device)})
             bar.update()
         reported = device(backend)
         if options.peers:
@@ -81,6 +81,12 @@ def measured(backend: Backend, options: argparse.Namespace) -> dict[str, Any]:
             shape = {"sensory_words": base.sensory_words, "pool_words": base.pool_words, "synapses": base.slots[0]}
             compared = peers.compare(backend.name, shape, effort(options), done=bar.update)
     return {"device": reported, "measurements": rows, "peers": compared}
+
+
+def on_device(backend: Backend, state: Any, point: sizes.Point, given: Budget) -> dict[str, Any]:
+    """What a backend with a device of its own does without transfers."""
+    replayed = throughput_device.replaying(backend, state, point, given)
+    return {"replayed": replayed, "roofline": throughput_device.roofline(backend, point, replayed)}
 
 
 def budget(options: argparse.Namespace) -> Budget:
@@ -148,7 +154,7 @@ def report(result: Mapping[str, Any]) -> str:
     compiled = next((row["learning"]["compile_seconds"] for row in result["measurements"] if "learning" in row), None)
     if compiled is not None:
         lines.append(f"first call, with compilation: {compiled:.2f} s; below the best repeat")
-    lines += ["", table(result["measurements"])]
+    lines += ["", table(result["measurements"]), throughput_device.table(result["measurements"], si)]
     if result["peers"] is not None:
         lines += ["", peers.table(result["peers"])]
     return "\n".join(lines)

@@ -151,8 +151,18 @@ def answering(backend: Backend, state: Any, point: Point, budget: Budget) -> dic
     return {"compile_seconds": compiling.wall, **timed("answers", number, taken)}
 
 
-def measure(backend: Backend, point: Point, budget: Budget) -> dict[str, Any]:
-    """All figures of a point; or, if it is refused, the sentence that says why."""
+Besides = Callable[[Backend, Any, Point, Budget], dict[str, Any]]
+
+
+def measure(backend: Backend, point: Point, budget: Budget, besides: Besides | None = None) -> dict[str, Any]:
+    """All figures of a point; or, if it is refused, the sentence that says why.
+
+    Args:
+        backend: to be measured.
+        point: what it works on.
+        budget: how long.
+        besides: measures more with the same state.
+    """
     row = point.describe()
     try:
         work = sizes.work(point)
@@ -162,13 +172,14 @@ def measure(backend: Backend, point: Point, budget: Budget) -> dict[str, Any]:
         create = time.perf_counter() - begin
         learnt = learning(backend, state, point, budget)
         answered = answering(backend, state, point, budget)
+        more = {} if besides is None else besides(backend, state, point, budget)
     except REFUSALS as error:
         return row | {"refused": sentence(error)}
     amounts = ("neuron_updates", "synapse_visits", "delivered_spikes", "weight_updates")
     presentations = learnt["presentations"]
     for name in amounts:
         learnt[f"{name}_per_second"] = rates(work[name] * presentations, learnt["seconds"])
-    return row | {"create_seconds": create, "per_presentation": work, "learning": learnt, "answering": answered}
+    return row | {"create_seconds": create, "per_presentation": work, "learning": learnt, "answering": answered, **more}
 
 
 def sentence(error: BaseException) -> str:
