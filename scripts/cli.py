@@ -117,7 +117,12 @@ def _train_flags(parser: argparse.ArgumentParser) -> None:
     add("--steps", type=whole_number, metavar="N", help="environment steps of each brain; more of them extend a run")
     add("--seed", type=whole_number, metavar="N", help="of everything: same seed, same bits (default 0)")
     add("--brains", type=positive_number, metavar="N", help="a population, each brain in an environment of its own")
-    add("--backend", metavar="NAME", default="auto", help="auto (default), numba or numpy: the same bits, other speed")
+    add(
+        "--backend",
+        metavar="NAME",
+        default="auto",
+        help="auto (default: numba, or cupy for 64 brains and more where it is faster), numba, cupy, numpy or shim",
+    )
     add("--run-dir", metavar="DIR", help="where everything is written (default runs/ENV_ID_n, never overwritten)")
     add("--resume", action="store_true", help="go on with the run in --run-dir, in the same bits")
     add("--preset", metavar="NAME|FILE", help="hyperparameters by name, or of a TOML or JSON file")
@@ -147,7 +152,7 @@ def _evaluate_flags(parser: argparse.ArgumentParser) -> None:
     add("--stochastic", action="store_true", help="draw actions from the spikes instead of taking the strongest unit")
     add("--seed", type=whole_number, metavar="N", help="of the episodes (default: the agent's)")
     add("--brain", type=which_brain, metavar="best|median|N", help="of a population (default: all of them)")
-    add("--backend", metavar="NAME", default="auto", help="auto (default), numba or numpy")
+    add("--backend", metavar="NAME", default="auto", help="auto (default), numba, cupy, numpy or shim")
     _trust_flag(parser)
     show = parser.add_mutually_exclusive_group()
     show.add_argument("--render", action="store_true", help="watch it in a window")
@@ -221,7 +226,8 @@ def _judge(error: Exception) -> tuple[str, int]:
     from hebbit.agents.errors import HebbitError
 
     text = _sentence(str(error), error)
-    if isinstance(error, HebbitError | ImportError):
+    # a GPU that is too small for what was asked says so in a MemoryError
+    if isinstance(error, HebbitError | ImportError) or (isinstance(error, MemoryError) and text):
         return text, USER_ERROR
     if isinstance(error, OSError):
         name = error.filename or "a file"
