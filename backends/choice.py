@@ -1,6 +1,7 @@
 """Which backend ``auto`` is: numba, or cupy where a population is large and gains from it."""
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -55,8 +56,11 @@ def choose(name: str, brains: Newborn, clock: Callable[[], float] = time.perf_co
     try:
         gpu = load("cupy")
         there = step_seconds(gpu, brains, clock)
-    except Exception:
-        # no driver, little memory, too large a brain, a folder that cannot be written: nobody has demanded the GPU
+    except (ImportError, MemoryError, ValueError):
+        # no driver, little memory, too large a brain: nobody has demanded the GPU
+        return usual
+    except Exception as error:
+        warnings.warn(f"auto takes {usual.name}, as cupy failed: {error}", RuntimeWarning, stacklevel=3)
         return usual
     sample = min(number, SAMPLE)
     here = step_seconds(usual, brains.first(sample), clock) * number / sample

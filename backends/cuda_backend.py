@@ -16,6 +16,8 @@ I32 = NDArray[np.int32]
 U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
 SCALARS = ("brain", "episode", "presentation")
+SOME = 64
+"""Brains whose arrays are turned into planes at once: on the way, a bit takes up to four bytes."""
 RESERVE = 64 << 20
 """Device memory that is left alone: the driver and others need some."""
 
@@ -80,35 +82,54 @@ class Recorded(NamedTuple):
     """Presentations that lie on the device."""
 
     steps: int
+    """T."""
     intensities: Any
+    """uint8 [T, R, D, 32]."""
     rewards: Any
+    """int32 [T, R]."""
     flags: Any
+    """uint8 [T, R]."""
     actions: Any
     """int32 [T, R, G], of the last replay."""
 
 
 def to_rows(config: BrainConfig, made: Layout, arrays: Mapping[str, Any]) -> U32:
     """Canonical arrays as the rows of device memory: uint32 [R, ROW_LENGTH]."""
-    brains, pairs = len(arrays["brain"]), config.outputs * config.words
-    weights, traces = np.asarray(arrays["weights"]), np.asarray(arrays["traces"])
-    flat = (brains, pairs, LANES)
-    planes = np.concatenate([pack(weights.reshape(flat), 8), pack_traces(traces.reshape(flat))], axis=1)
-    parts = {
-        "PAIRS": planes,
-        "EXCITEMENT": pack(np.asarray(arrays["excitement"]), 4),
-        "GENERATION": np.asarray(arrays["generation"], np.uint32),
-        **{name.upper(): np.asarray(arrays[name], np.int32).view(np.uint32) for name in ("value", "surprise")},
-        **{name.upper(): np.asarray(arrays[name], np.uint32)[:, None] for name in SCALARS},
-    }
+    own = {name: np.asarray(arrays[name]) for name in spec.CANONICAL}
+    brains = len(own["brain"])
     rows = np.zeros((brains, made.row["LENGTH"]), np.uint32)
-    for name, part in parts.items():
-        own = part.reshape(brains, part.size // brains)
-        rows[:, made.row[name] : made.row[name] + own.shape[1]] = own
+    for start in range(0, brains, SOME):
+        some = slice(start, start + SOME)
+        _fill(rows[some], config, made, {name: array[some] for name, array in own.items()})
     return rows
+
+
+def _fill(rows: U32, config: BrainConfig, made: Layout, arrays: Arrays) -> None:
+    flat = (len(rows), config.outputs * config.words, LANES)
+    planes = [pack(arrays["weights"].reshape(flat), 8), pack_traces(arrays["traces"].reshape(flat))]
+    parts = {
+        "PAIRS": np.concatenate(planes, axis=1),
+        "EXCITEMENT": pack(arrays["excitement"], 4),
+        "GENERATION": arrays["generation"].astype(np.uint32),
+        **{name.upper(): arrays[name].astype(np.int32).view(np.uint32) for name in ("value", "surprise")},
+        **{name.upper(): arrays[name].astype(np.uint32) for name in SCALARS},
+    }
+    for name, part in parts.items():
+        length = int(np.prod(part.shape[1:], dtype=np.int64))
+        rows[:, made.row[name] : made.row[name] + length] = part.reshape(len(rows), length)
 
 
 def from_rows(config: BrainConfig, made: Layout, rows: U32) -> Arrays:
     """The canonical arrays back from rows of device memory."""
+    found = spec.empty_arrays(config, np.zeros(len(rows), np.uint32))
+    for start in range(0, len(rows), SOME):
+        some = slice(start, start + SOME)
+        for name, part in _unfilled(config, made, rows[some]).items():
+            found[name][some] = part
+    return found
+
+
+def _unfilled(config: BrainConfig, made: Layout, rows: U32) -> Arrays:
     brains, o, p, w, k = len(rows), config.outputs, config.words, config.pool_words, config.clusters
 
     def part(name: str, *shape: int) -> U32:
@@ -117,24 +138,31 @@ def from_rows(config: BrainConfig, made: Layout, rows: U32) -> Arrays:
 
     planes, whole = part("PAIRS", PLANES, o * p), (brains, o, p, LANES)
     return {
-        **{name: part(name.upper(), 1)[:, 0].copy() for name in SCALARS},
-        "generation": part("GENERATION", w).copy(),
+        **{name: part(name.upper(), 1)[:, 0] for name in SCALARS},
+        "generation": part("GENERATION", w),
         "excitement": unpack(part("EXCITEMENT", 4, w)).astype(np.uint8),
         "weights": unpack_weights(planes[:, :8]).reshape(whole),
         "traces": unpack_traces(planes[:, 8:]).reshape(whole),
-        **{name: part(name.upper(), k).view(np.int32).copy() for name in ("value", "surprise")},
+        **{name: part(name.upper(), k).view(np.int32) for name in ("value", "surprise")},
     }
 
 
 def group_table(groups: tuple[int, ...]) -> I32:
-    """First unit of each group and the end, then the group of each unit."""
+    """First unit of each group and the end, then the group of each unit: int32 [G + 1 + A]."""
     starts = np.concatenate([[0], np.cumsum(groups)])
     return np.concatenate([starts, np.repeat(np.arange(len(groups)), groups)]).astype(np.int32)
 
 
 def shaped(name: str, array: Any, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
-    """A contiguous array of that shape: a kernel would read beyond the end of a smaller one."""
-    own: NDArray[Any] = np.ascontiguousarray(array, dtype)
+    """A contiguous array of that shape and type: a kernel would read beyond the end of a smaller one.
+
+    Raises:
+        ValueError: another shape, or a type whose values need not fit.
+    """
+    given = np.asarray(array)
+    if not np.can_cast(given.dtype, dtype, "same_kind"):
+        raise ValueError(f"{name} must be of type {np.dtype(dtype).name}, got {given.dtype.name}")
+    own: NDArray[Any] = np.ascontiguousarray(given, dtype)
     if own.shape != shape:
         raise ValueError(f"{name} must be of shape {list(shape)}, got {list(own.shape)}")
     return own
@@ -208,13 +236,18 @@ class DeviceBackend:
         return self._machine.download(recorded.actions)
 
     def record(self, state: DeviceState, intensities: U8, rewards: I32, flags: U8) -> Recorded:
-        """Bring the arguments of :meth:`run` to the device, to be replayed without moving them again."""
+        """Bring the arguments of :meth:`run` to the device, to be replayed without moving them again.
+
+        Raises:
+            ValueError: another shape or type, or an unknown flag.
+            MemoryError: so many presentations do not fit the device at once.
+        """
         config, machine = state.config, self._machine
         steps = len(flags)
         shape = (steps, state.brains)
         known = shaped("flags", flags, shape, np.uint8)
-        if int(known.max()) > Flag.TRUNCATED:
-            raise ValueError(f"flags must be of {[int(flag) for flag in Flag]}, got {known.tolist()}")
+        if known.max(initial=0) > Flag.TRUNCATED:
+            raise ValueError(f"flags must be of {[int(flag) for flag in Flag]}, got {known.max()}")
         seen = shaped("intensities", intensities, (*shape, config.sensory_words, LANES), np.uint8)
         earned = shaped("rewards", rewards, shape, np.int32)
         if steps > 1:  # one presentation was planned with the brains
@@ -224,6 +257,8 @@ class DeviceBackend:
 
     def replay(self, state: DeviceState, recorded: Recorded) -> None:
         """One launch: all recorded presentations, learning included; the actions stay on the device."""
+        if recorded.steps == 0:
+            return
         arguments = (
             state.memory, state.rules, state.groups, recorded.intensities, recorded.rewards, recorded.flags,
             recorded.actions, np.uint32(state.seed), np.uint32(recorded.steps),
@@ -253,7 +288,7 @@ class DeviceBackend:
             raise ValueError(f"brains must be within 0..{state.brains - 1}, got {asked.tolist()}")
         answers = [machine.empty(shape, kinds[name]) for name, shape in shapes.items()]
         questions = (
-            shaped("brains", asked, (e,), np.uint32),
+            shaped("brains", asked.astype(np.uint32), (e,), np.uint32),
             shaped("intensities", intensities, (e, config.sensory_words, LANES), np.uint8),
             shaped("excitement", excitement, shapes["excitement"], np.uint8),
             shaped("presentations", presentations, (e,), np.uint32),

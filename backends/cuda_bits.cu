@@ -104,6 +104,7 @@ INLINE void take(const Planes &planes, u32 number, const Clock &clock, u32 *r) {
 #endif
 }
 
+// Planes that nobody prepared turn along; the compiler leaves out those that nobody takes.
 INLINE void turn_on(Planes &planes) {
 #if HOLD_PLANES
 #pragma unroll

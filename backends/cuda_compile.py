@@ -45,10 +45,11 @@ def cubin(made: Layout, architecture: int, extra: tuple[str, ...] = ()) -> tuple
     program = nvrtc.createProgram(source(), "brain.cu", (), ())
     try:
         nvrtc.compileProgram(program, (*OPTIONS, f"-arch=sm_{architecture}", *defines(made), *extra))
+        log, binary = nvrtc.getProgramLog(program), nvrtc.getCUBIN(program)
     except nvrtc.NVRTCError as error:
         raise RuntimeError(f"NVRTC does not compile the kernels: {nvrtc.getProgramLog(program)}") from error
-    log, binary = nvrtc.getProgramLog(program), nvrtc.getCUBIN(program)
-    nvrtc.destroyProgram(program)
+    finally:
+        nvrtc.destroyProgram(program)
     usage = {
         found["kernel"]: Usage(int(found["registers"]), int(found["stores"]) + int(found["loads"]), int(found["stack"]))
         for found in _USAGE.finditer(log)

@@ -22,7 +22,7 @@ WARP_SHARE = 24 << 10
 """Bytes of shared memory that a warp may take: with more, too few warps fit beside each other to hide latency, and
 weights and traces stay in device memory (and its caches)."""
 RESIDENT_WARPS = 16
-"""Warps that a multiprocessor is to hold at once: leaves 128 registers to each thread."""
+"""Warps that a multiprocessor's registers are to hold: 128 for each thread. Shared memory may hold fewer."""
 PARTS = ("cuda_bits.cu", "cuda_phases.cu", "cuda_learning.cu", "cuda_kernels.cu")
 
 

@@ -226,11 +226,7 @@ INLINE void cycles_quiet(u32 *n, u32 word, const Pool &pool, Planes &planes, con
   prepare(planes, 1, 3, clock);
 #pragma unroll 1
   for (u32 cycle = 0; cycle < CYCLES; ++cycle) {
-    u32 fired = board[BOARD_DRIVE + cycle * POOL + word];
-    if (pool.base) {
-      fired |= spontaneous(planes, pool.base, clock);
-    }
-    increment(n, fired);
+    increment(n, board[BOARD_DRIVE + cycle * POOL + word] | spontaneous(planes, pool.base, clock));
     turn_on(planes);
   }
 }

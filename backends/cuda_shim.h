@@ -1,7 +1,8 @@
 // CUDA on one thread of a CPU: enough of it to run the text of the kernels where there is no GPU.
 // Every thread of a block is a fiber that runs until it has to wait for others; the blocks follow one another. Between
 // two such points any order of the fibers is one that a GPU might choose, so a missing barrier shows as different bits
-// under some of the schedules below. A collective that not all threads reach, or not the same one, ends the process.
+// under some of the schedules below. What stands between two such points happens as one, so updates lost because an
+// addition is not atomic are not seen here; they are in the emulated machine code, and by compute-sanitizer's racecheck. A collective that not all threads reach, or not the same one, ends the process.
 
 #pragma once
 #include <cstdint>

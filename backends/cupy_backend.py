@@ -12,8 +12,8 @@ try:
 except ImportError as missing:
     # CuPy puts a page of advice around what went wrong
     raise ImportError(
-        f'{missing.__cause__ or missing}; install CuPy with pip install "hebbit[cuda13]" (or [cuda12]), or use the '
-        "backend numba"
+        f'{missing.__cause__ or missing}; install CuPy with pip install "cupy-cuda13x[ctk]" (or cupy-cuda12x), or '
+        "use the backend numba"
     ) from missing
 
 from hebbit.backends.cuda_backend import Call, DeviceBackend
@@ -43,7 +43,7 @@ def require_device() -> None:
     except (ImportError, OSError, RuntimeError) as error:
         raise ImportError(
             f"CuPy {cupy.__version__} finds no NVRTC, which compiles the kernels ({' '.join(str(error).split())}); "
-            'install it with pip install "hebbit[cuda13]" (or [cuda12]), or use the backend numba'
+            'install it with pip install "cupy-cuda13x[ctk]" (or cupy-cuda12x), or use the backend numba'
         ) from error
 
 
@@ -68,13 +68,16 @@ def compiled(options: tuple[str, ...], shared_bytes: int, device: int) -> dict[s
         # each device has its own copy of the kernel, and only the current one's is told
         if shared_bytes > STATIC_LIMIT:
             kernel.max_dynamic_shared_size_bytes = shared_bytes
+        # what shared memory does not take is cache, of which the kernels need little
+        kernel.preferred_shared_memory_carveout = 100
     return kernels
 
 
 class CupyMachine:
     """The CUDA device that is current when this is made; it stays the same, whichever is current later or elsewhere.
 
-    CuPy allocates, copies and launches on the current device of the calling thread, so everything here names its own.
+    CuPy allocates, copies and launches on the current device and stream of the calling thread, so everything here names
+    its own: that device, and its default stream, which keeps what is called in order.
     """
 
     name = "cupy"
@@ -99,30 +102,30 @@ class CupyMachine:
 
     def free_memory(self) -> int:
         """Bytes that the device has left, and those that CuPy holds without using them."""
-        with self.device:
+        with self.device, cupy.cuda.Stream.null:
             return int(self.device.mem_info[0]) + int(cupy.get_default_memory_pool().free_bytes())
 
     def upload(self, array: NDArray[Any]) -> Any:
         """A copy on the device, row by row: left to choose, CuPy keeps the order of columns that it finds."""
         self.moved["to_device"] += array.nbytes
-        with self.device:
+        with self.device, cupy.cuda.Stream.null:
             return cupy.asarray(array, order="C")
 
     def empty(self, shape: tuple[int, ...], dtype: type) -> Any:
         """Room on the device, uninitialised."""
-        with self.device:
+        with self.device, cupy.cuda.Stream.null:
             return cupy.empty(shape, dtype)
 
     def download(self, array: Any) -> NDArray[Any]:
         """A copy on the host, when everything before it is done."""
         self.moved["from_device"] += array.nbytes
-        with self.device:
+        with self.device, cupy.cuda.Stream.null:
             host: NDArray[Any] = cupy.asnumpy(array)
         return host
 
     def load(self, made: Layout) -> dict[str, Any]:
         """The kernels compiled for a layout."""
-        with self.device:
+        with self.device, cupy.cuda.Stream.null:
             kernels = compiled(defines(made), made.shared_bytes, int(self.device.id))
             self.resources = {
                 name: {
@@ -138,7 +141,7 @@ class CupyMachine:
     def launch(self, module: dict[str, Any], made: Layout, call: Call) -> None:
         """Run one kernel: a block for each brain or observation."""
         kernel, arguments = module[call.kernel], tuple(call.arguments)
-        with self.device:
+        with self.device, cupy.cuda.Stream.null:
             kernel((call.blocks,), (made.threads,), arguments, shared_mem=made.shared_bytes)
 
     def synchronize(self) -> None:

@@ -1,7 +1,7 @@
 """The text of the CUDA kernels on a CPU, for proofs: slow, needs g++, and checks itself.
 
 Every launch runs under several orders of its threads, from the same memory, and has to give the same bits under all of
-them: a forgotten barrier is an error here where it would be an accident on a GPU.
+them: a forgotten barrier is an error here where it would be an accident on a GPU. What it cannot see, cuda_shim.h says.
 """
 
 import ctypes
@@ -10,7 +10,6 @@ import mmap
 import shutil
 import subprocess
 import tempfile
-import weakref
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -38,14 +37,6 @@ class RaceError(RuntimeError):
 
 
 @functools.cache
-def _folder() -> Path:
-    """Where this process keeps compiled kernels; removed at its end."""
-    made = tempfile.TemporaryDirectory(prefix="hebbit-shim-")
-    weakref.finalize(_folder, made.cleanup)
-    return Path(made.name)
-
-
-@functools.cache
 def build(text: str, options: tuple[str, ...]) -> ctypes.CDLL:
     """Compile the text of the kernels for the host.
 
@@ -56,15 +47,19 @@ def build(text: str, options: tuple[str, ...]) -> ctypes.CDLL:
     compiler = shutil.which("g++")
     if compiler is None:
         raise ImportError("the shim compiles CUDA text for the CPU and needs g++, which is not installed")
-    stem = _folder() / f"brain{len(list(_folder().iterdir()))}"
-    with as_file(files("hebbit.backends") / "cuda_shim.h") as header:
+    with (
+        as_file(files("hebbit.backends") / "cuda_shim.h") as header,
+        tempfile.TemporaryDirectory(prefix="hebbit-shim-") as folder,
+    ):
         parts = [f'#include "{header}"', text, *(f"SHIM_KERNEL({name})" for name in KERNELS)]
-        stem.with_suffix(".cpp").write_text("\n".join(parts), encoding="utf-8")
-        command = [compiler, *FLAGS, *options, str(stem.with_suffix(".cpp")), "-o", str(stem.with_suffix(".so"))]
+        made, library = Path(folder) / "brain.cpp", Path(folder) / "brain.so"
+        made.write_text("\n".join(parts), encoding="utf-8")
+        command = [compiler, *FLAGS, *options, str(made), "-o", str(library)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"the kernels do not compile for the host: {done.stderr.strip()}")
-    return ctypes.CDLL(str(stem.with_suffix(".so")))
+        if done.returncode:
+            raise RuntimeError(f"the kernels do not compile for the host: {done.stderr.strip()}")
+        # once mapped, it needs its file no longer
+        return ctypes.CDLL(str(library))
 
 
 def guarded(shape: tuple[int, ...], dtype: type) -> NDArray[Any]:

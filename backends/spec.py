@@ -332,6 +332,7 @@ def check(config: BrainConfig, params: NDArray[np.int32], seed: int, arrays: Map
     critic = own["traces"][:, -1]
     expected = empty_arrays(config, np.zeros(brains, np.uint32))
     problems = [
+        (brains > 0, "company: at least one brain"),
         (0 <= seed < 2**32, f"a seed of 0..2**32 - 1, got {seed}"),
         (params.shape == (brains, config.clusters, len(Param)), f"params [R, K, {len(Param)}], got {params.shape}"),
         *((own[n].shape == expected[n].shape, f"{n} of shape {expected[n].shape}") for n in CANONICAL),

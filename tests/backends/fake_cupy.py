@@ -73,6 +73,8 @@ class Launched(NamedTuple):
     grid: tuple[int, ...]
     block: tuple[int, ...]
     shared: int
+    ordered: bool
+    """On the default stream, whichever was current before."""
 
 
 @dataclass
@@ -96,6 +98,8 @@ class Gpu:
     launched: list[Launched] = field(default_factory=list)
     waited: list[int] = field(default_factory=list)
     """Devices that were waited for."""
+    streams: int = 0
+    """How often the default stream was made current and not given back."""
 
 
 class Ndarray:
@@ -161,7 +165,18 @@ class RawKernel:
         }
         self._parameters = parameters(code, name)
         self._library = build(code, (f"-D__CUDA_ARCH__={ARCHITECTURE}", *options))
+        self._carveout = -1
         self._allowed = dict.fromkeys(range(gpu.devices), STATIC_LIMIT)
+
+    @property
+    def preferred_shared_memory_carveout(self) -> int:
+        return self._carveout
+
+    @preferred_shared_memory_carveout.setter
+    def preferred_shared_memory_carveout(self, percent: int) -> None:
+        if type(percent) is not int or not -1 <= percent <= 100:
+            raise CUDADriverError(f"CUDA_ERROR_INVALID_VALUE: {percent} percent of shared memory")
+        self._carveout = percent
 
     @property
     def num_regs(self) -> int:
@@ -185,7 +200,9 @@ class RawKernel:
         pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
         symbol = getattr(self._library, f"shim_{self.name}")
         symbol(grid[0], block[0], shared_mem // 4, SCHEDULE, grid[0] + 1, pointers)
-        self._gpu.launched.append(Launched(self.name, self._gpu.current, grid, block, shared_mem))
+        self._gpu.launched.append(
+            Launched(self.name, self._gpu.current, grid, block, shared_mem, self._gpu.streams > 0)
+        )
 
     def _refuse(self, grid: Any, block: Any, shared: int) -> None:
         for name, size in (("grid", grid), ("block", block)):
@@ -265,6 +282,20 @@ class Device:
         self._gpu.waited.append(self.id)
 
 
+class Stream:
+    """The default stream; within ``with`` calls go to it."""
+
+    def __init__(self, gpu: Gpu) -> None:
+        self._gpu = gpu
+
+    def __enter__(self) -> "Stream":
+        self._gpu.streams += 1
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._gpu.streams -= 1
+
+
 class MemoryPool:
     """What CuPy keeps of freed memory."""
 
@@ -321,6 +352,7 @@ class Cuda:
     def __init__(self, gpu: Gpu) -> None:
         self.Device, self.set_allocator = partial(Device, gpu), gpu.allocators.append
         self.runtime, self.nvrtc = Runtime(gpu), Nvrtc(gpu)
+        self.Stream = types.SimpleNamespace(null=Stream(gpu))
         self.compiler = types.SimpleNamespace(CompileException=CompileException)
 
 

@@ -132,11 +132,17 @@ def test_both_see_the_same(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("where", ["create", "step"])
-@pytest.mark.parametrize(
-    "error", [MemoryError("full"), ValueError("too large"), RuntimeError("lost"), OSError("cache")]
-)
-def test_a_gpu_that_fails_is_left_alone(machine: Machine, where: str, error: Exception) -> None:
+@pytest.mark.parametrize("error", [MemoryError("full"), ValueError("too large")])
+def test_a_gpu_that_is_too_small_is_left_alone(machine: Machine, where: str, error: Exception) -> None:
     assert machine.chosen(POPULATION, (0, 1000), (0, 1), **{where: error}) == "numba"
+    assert machine.numba.created == []
+
+
+@pytest.mark.parametrize("where", ["create", "step"])
+@pytest.mark.parametrize("error", [RuntimeError("lost"), OSError("cache")])
+def test_a_gpu_that_fails_is_left_alone_with_a_word(machine: Machine, where: str, error: Exception) -> None:
+    with pytest.warns(RuntimeWarning, match=f"^auto takes numba, as cupy failed: {error}$"):
+        assert machine.chosen(POPULATION, (0, 1000), (0, 1), **{where: error}) == "numba"
     assert machine.numba.created == []
 
 

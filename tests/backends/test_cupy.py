@@ -124,6 +124,7 @@ def test_the_device_that_was_current_is_kept(double: Gpu) -> None:
     backend.export(state)
     backend.synchronize()
     assert {launch.device for launch in double.launched} == {1} and double.waited == [1]
+    assert all(launch.ordered for launch in double.launched)
     assert backend.report()["name"] == "NVIDIA Double 1"
     assert double.current == 0
 
@@ -259,7 +260,7 @@ MISSING = [
     (missing_count, "there is no CUDA device"),
     (
         missing_compiler,
-        r'finds no NVRTC.* \(Failure .*: No such file\); install it with pip install "hebbit\[cuda13\]"',
+        r'finds no NVRTC.* \(Failure .*: No such file\); install it with pip install "cupy-cuda13x\[ctk\]"',
     ),
 ]
 
@@ -284,7 +285,7 @@ def no_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_cupy_it_says_what_to_install(no_cupy: None) -> None:
     with pytest.raises(
-        ImportError, match=r'^backend .cupy. cannot load: .*cupy.*; install CuPy with pip install "hebbit\['
+        ImportError, match=r'^backend .cupy. cannot load: .*cupy.*; install CuPy with pip install "cupy'
     ):
         load("cupy")
 

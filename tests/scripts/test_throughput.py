@@ -104,7 +104,7 @@ def test_what_a_backend_refuses_is_a_row_too() -> None:
 
 
 def test_if_nothing_could_be_measured_the_status_says_so(cli: Cli, tiny: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throughput, "measure", lambda backend, point, budget: point.describe() | {"refused": "no"})
+    monkeypatch.setattr(throughput, "measure", lambda backend, point, *_: point.describe() | {"refused": "no"})
     status, out, _ = cli(f"throughput --backend numpy {TINY} --out t.json")
     assert status == 1 and "refused: no" in out and Path("t.png").exists()
 
