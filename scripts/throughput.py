@@ -154,7 +154,8 @@ def report(result: Mapping[str, Any]) -> str:
     compiled = next((row["learning"]["compile_seconds"] for row in result["measurements"] if "learning" in row), None)
     if compiled is not None:
         lines.append(f"first call, with compilation: {compiled:.2f} s; below the best repeat")
-    lines += ["", table(result["measurements"]), throughput_device.table(result["measurements"], si)]
+    alone = throughput_device.table(result["measurements"], si)
+    lines += ["", table(result["measurements"]), *([alone] if alone else [])]
     if result["peers"] is not None:
         lines += ["", peers.table(result["peers"])]
     return "\n".join(lines)
