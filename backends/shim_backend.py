@@ -36,6 +36,18 @@ class RaceError(RuntimeError):
     """The order of the threads changed the result."""
 
 
+def require_compiler() -> str:
+    """Path of the compiler.
+
+    Raises:
+        ImportError: there is none.
+    """
+    compiler = shutil.which("g++")
+    if compiler is None:
+        raise ImportError("the shim compiles CUDA text for the CPU with g++; install that, or use the backend numba")
+    return compiler
+
+
 @functools.cache
 def build(text: str, options: tuple[str, ...]) -> ctypes.CDLL:
     """Compile the text of the kernels for the host.
@@ -44,9 +56,6 @@ def build(text: str, options: tuple[str, ...]) -> ctypes.CDLL:
         ImportError: there is no g++.
         RuntimeError: the text does not compile.
     """
-    compiler = shutil.which("g++")
-    if compiler is None:
-        raise ImportError("the shim compiles CUDA text for the CPU and needs g++, which is not installed")
     with (
         as_file(files("hebbit.backends") / "cuda_shim.h") as header,
         tempfile.TemporaryDirectory(prefix="hebbit-shim-") as folder,
@@ -54,7 +63,7 @@ def build(text: str, options: tuple[str, ...]) -> ctypes.CDLL:
         parts = [f'#include "{header}"', text, *(f"SHIM_KERNEL({name})" for name in KERNELS)]
         made, library = Path(folder) / "brain.cpp", Path(folder) / "brain.so"
         made.write_text("\n".join(parts), encoding="utf-8")
-        command = [compiler, *FLAGS, *options, str(made), "-o", str(library)]
+        command = [require_compiler(), *FLAGS, *options, str(made), "-o", str(library)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"the kernels do not compile for the host: {done.stderr.strip()}")
@@ -140,5 +149,10 @@ class ShimBackend(DeviceBackend):
     """The kernels that a GPU would run, on the CPU."""
 
     def __init__(self, text: str | None = None, architecture: int = 900) -> None:
-        """See :class:`ShimMachine`."""
+        """See :class:`ShimMachine`.
+
+        Raises:
+            ImportError: there is no g++.
+        """
+        require_compiler()
         super().__init__(ShimMachine(text, architecture))

@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import json
 import platform
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ GOLDEN_CASES = tuple(range(8))
 GOLDEN_PRESENTATIONS = 12
 SIZES = (1, 2, 3, 9)
 """Brains of a population; 9 are enough for backends that share large ones out among threads."""
+UNUSABLE = 2
 SHOWN = 10
 """Failing cases that are described; the others are counted."""
 
@@ -329,11 +331,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Compare and report; 1 if any bit differs."""
+    """Compare and report; 1 if any bit differs, 2 if the backend cannot load."""
     options = parser().parse_args(argv)
     if options.golden:
         options.golden.write_text(json.dumps(golden(SPECIFICATION), indent=2) + "\n")
         return 0
+    try:
+        load(options.backend)
+    except ImportError as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return UNUSABLE
     begin = time.perf_counter()
     found = []
     # disable=None: progress is for terminals only

@@ -153,7 +153,7 @@ def report(result: Mapping[str, Any]) -> str:
     lines = [f"{result['backend']}, {throughput_figure.place(result)}"]
     compiled = next((row["learning"]["compile_seconds"] for row in result["measurements"] if "learning" in row), None)
     if compiled is not None:
-        lines.append(f"first call, with compilation: {compiled:.2f} s; below the best repeat")
+        lines.append(f"first call, with compilation: {compiled:.2f} s; the table gives the best repeat")
     alone = throughput_device.table(result["measurements"], si)
     lines += ["", table(result["measurements"]), *([alone] if alone else [])]
     if result["peers"] is not None:

@@ -127,3 +127,11 @@ def test_every_flag_silence_and_full_intensity_occur() -> None:
     assert {0, 15} <= {int(one.intensities.max()) for one in seen if one.intensities.std() == 0}
     rewards = np.concatenate([one.rewards for one in seen])
     assert (rewards == 0).any() and (np.abs(rewards) > 30000).any()
+
+
+def test_a_backend_that_cannot_load_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(backends._TABLE, "broken", ("hebbit.backends.no_such_module", "Backend"))
+    assert conformance.main(["--backend", "broken", "--brains", "1", "--presentations", "1"]) == 2
+    assert capsys.readouterr().err.startswith("conformance: backend 'broken' cannot load: ")

@@ -170,3 +170,9 @@ def test_what_is_recorded_can_be_replayed() -> None:
         actions = backend.run(other, seen, rewards, flags)
         assert np.array_equal(recorded.actions, actions)
     assert differences(backend.export(one), backend.export(other)) == {}
+
+
+def test_without_a_compiler_the_shim_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ImportError, match=r"with g\+\+; install that, or use the backend numba$"):
+        ShimBackend()
