@@ -252,7 +252,7 @@ def passage(lane: int) -> tuple[I32, I32, I32, I32]:
             intensity[drawn.source[0, slot]] = np.minimum(15, np.floor(16 * np.maximum(0, 1 - off**2)))
         for cycle in range(8):
             current = eq.drive(eq.sensory_spikes(intensity, cycle, params, young(t)), drawn, params[:, 0], params[:, 1])
-            noise = random_number(np.zeros(1, np.uint32), t, cycle, range(4), Stream.POOL, KEY) % 4
+            noise = random_number(np.zeros(1, np.uint32), t, 0, range(4), Stream.POOL, KEY, turn=cycle) % 4
             reached = np.minimum(spec.STATE_MAX, x + current)
             x, fired = eq.pool_cycle(x, current, np.full(1, config.threshold, np.int32), cycle, params, young(t))
             rows.append([part[0, lane] for part in (reached, noise, fired, current)])
