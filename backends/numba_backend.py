@@ -165,35 +165,29 @@ class NumbaBackend:
 
     def step(self, state: NumbaState, intensities: NDArray[np.uint8], rewards: I32, flags: NDArray[np.uint8]) -> I32:
         """See :class:`hebbit.backends.spec.Backend`."""
-        actions = np.zeros((len(flags), len(state.groups)), np.int32)
-
-        def some(start: int, stop: int) -> bool:
-            known = kernels.step_all(
-                state.sizes, state.groups, state.params, state.seed, state.memory, state.wires, state.scratch, start,
-                stop, intensities, rewards, flags, actions,
-            )  # fmt: skip
-            return bool(known)
-
-        self._shared_out(some, flags)
-        return actions
+        return self._shared_out(kernels.step_all, state, intensities, rewards, flags)
 
     def run(self, state: NumbaState, intensities: NDArray[np.uint8], rewards: I32, flags: NDArray[np.uint8]) -> I32:
         """See :class:`hebbit.backends.spec.Backend`."""
+        return self._shared_out(kernels.run_all, state, intensities, rewards, flags)
+
+    @staticmethod
+    def _shared_out(
+        kernel: Callable[..., bool],
+        state: NumbaState,
+        intensities: NDArray[np.uint8],
+        rewards: I32,
+        flags: NDArray[np.uint8],
+    ) -> I32:
+        """Let the threads step some brains each; they share nothing, so that cannot change a bit."""
         actions = np.zeros((*flags.shape, len(state.groups)), np.int32)
 
         def some(start: int, stop: int) -> bool:
-            known = kernels.run_all(
+            return kernel(
                 state.sizes, state.groups, state.params, state.seed, state.memory, state.wires, state.scratch, start,
                 stop, intensities, rewards, flags, actions,
             )  # fmt: skip
-            return bool(known)
 
-        self._shared_out(some, flags)
-        return actions
-
-    @staticmethod
-    def _shared_out(some: Callable[[int, int], bool], flags: NDArray[np.uint8]) -> None:
-        """Let the threads step some brains each; they share nothing, so that cannot change a bit."""
         brains = flags.shape[-1]
         if brains < PARALLEL_FROM or THREADS == 1:
             known = some(0, brains)
@@ -209,6 +203,7 @@ class NumbaBackend:
             known = all([known, *(future.result() for future in waiting)])
         if not known:
             raise ValueError(f"flags must be of {[int(flag) for flag in Flag]}, got {flags.tolist()}")
+        return actions
 
     def predict(
         self,
