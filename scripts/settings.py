@@ -11,7 +11,7 @@ from typing import Any
 from hebbit.agents.config import AgentConfig, configure, convert
 from hebbit.agents.environment import EnvSpec
 from hebbit.agents.errors import HebbitError, RunError
-from hebbit.scripts.cli import DEFAULT_EPISODES, DEFAULT_SAVE_FREQ
+from hebbit.scripts.flags import DEFAULT_EPISODES, DEFAULT_SAVE_FREQ
 
 
 @dataclass(frozen=True)

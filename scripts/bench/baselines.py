@@ -1,0 +1,60 @@
+"""Which settings a baseline of Stable-Baselines3 is run with, and which actions it can choose."""
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from gymnasium import spaces
+
+from hebbit.scripts.bench.suites import Task
+
+BASELINES = ("ppo", "a2c", "dqn", "qrdqn", "ars")
+NAMES = {"hebbit": "hebbit", "ppo": "PPO", "a2c": "A2C", "dqn": "DQN", "qrdqn": "QR-DQN", "ars": "ARS"}
+"""As they are written in tables."""
+TUNED = "rl-zoo 2.9.2"
+UNTUNED = "Stable-Baselines3's defaults: rl-zoo has no settings for this environment"
+
+_ACTIONS: dict[str, tuple[type[spaces.Space[Any]], ...]] = {
+    "dqn": (spaces.Discrete,),
+    "qrdqn": (spaces.Discrete,),
+    "ars": (spaces.Discrete, spaces.Box),
+}
+_ALL_ACTIONS = (spaces.Discrete, spaces.Box, spaces.MultiDiscrete, spaces.MultiBinary)
+
+
+@cache
+def tuned() -> dict[str, dict[str, dict[str, Any]]]:
+    """rl-zoo's settings by algorithm and environment; ``steps`` is the budget they were tuned for."""
+    return tomllib.loads(files("hebbit.scripts.bench").joinpath("baselines.toml").read_text())
+
+
+def chooses(algorithm: str, actions: spaces.Space[Any]) -> bool:
+    """Whether an algorithm can act in such a space."""
+    return isinstance(actions, _ACTIONS.get(algorithm, _ALL_ACTIONS))
+
+
+def settings(algorithm: str, task: Task, observations: spaces.Space[Any], budget: str) -> tuple[int, dict[str, Any]]:
+    """Steps and settings of a baseline on a task: rl-zoo's where it has some, and the suite's own changes.
+
+    Args:
+        algorithm: one of BASELINES.
+        task: names the environment.
+        observations: decide the policy where nothing is tuned.
+        budget: ``tuned`` for the steps that the settings were tuned for, ``equal`` for the task's.
+    """
+    found = tuned()[algorithm].get(task.env_id)
+    own = dict(found) if found else {"policy": _policy(algorithm, observations)}
+    steps = int(own.pop("steps", task.steps))
+    own |= task.settings.get(algorithm, {})
+    steps = int(own.pop("steps", steps if budget == "tuned" else task.steps))
+    return steps, {**own, "source": TUNED if found else UNTUNED}
+
+
+def _policy(algorithm: str, observations: spaces.Space[Any]) -> str:
+    if isinstance(observations, spaces.Dict):
+        return "MultiInputPolicy"
+    shape = observations.shape or ()
+    # what NatureCNN was made for; smaller images it cannot take
+    image = len(shape) == 3 and observations.dtype == "uint8" and min(sorted(shape)[1:]) >= 36
+    return "CnnPolicy" if image and algorithm != "ars" else "MlpPolicy"

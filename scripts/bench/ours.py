@@ -1,0 +1,90 @@
+"""hebbit's side of a benchmark."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hebbit.agents import AgentConfig, SpikingAgent, saving
+from hebbit.agents.environment import EnvSpec
+from hebbit.agents.evaluation import Policy
+from hebbit.backends.equations import Clock
+from hebbit.backends.spec import LANES, Stream
+from hebbit.backends.wiring import wire
+from hebbit.scripts.bench.jobs import Job
+from hebbit.scripts.bench.side import Callback
+from hebbit.scripts.throughput_points import delivered_spikes
+
+COUNTED = 200
+"""Greedy answers over which spikes are counted."""
+STATE_BITS = 4
+
+
+class Ours:
+    """A newborn brain; a :class:`hebbit.scripts.bench.side.Side`."""
+
+    def __init__(self, job: Job, backend: str = "numba") -> None:
+        """Load the compiled kernels, or compile them, with a throwaway agent."""
+        self.spec, self.task = job.whole_task().environment(), job.whole_task()
+        config = AgentConfig().replace(job.settings)
+        SpikingAgent(self.spec, seed=job.seed, config=config, backend=backend).learn(1).close()
+        self.agent = SpikingAgent(self.spec, seed=job.seed, config=config, backend=backend)
+        self.policy: Policy = self.agent
+
+    def learn(self, steps: int, callback: Callback) -> None:
+        """Train to the end of the budget."""
+        self.agent.learn(steps, callback, log_interval=None)
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.zip``."""
+        saving.save(self.agent, folder / "model.zip")
+
+    def policy_bytes(self) -> int:
+        """Weights of the motor units, a byte each, and states of four bits; wiring is recomputed, not stored."""
+        config = self.agent.brain_config
+        return config.units * config.words * LANES + config.pool_words * LANES * STATE_BITS // 8
+
+    def operations(self) -> dict[str, Any]:
+        """Spikes delivered within the pool and to the motor units, counted over greedy answers of an episode."""
+        agent, config = self.agent, self.agent.brain_config
+        sums = np.zeros(2)
+        for number, intensities, spikes in _answers(agent, self.spec, self.task.curve_seeds()):
+            sums += _delivered(agent, number, intensities) + spikes * config.units, spikes
+        synaptic, spikes_mean = (sums / COUNTED).tolist()
+        return {
+            "kind": "spiking",
+            "parameters": config.outputs * config.words * LANES,
+            "synaptic_per_action": synaptic,
+            "spikes_per_action": spikes_mean,
+            "neuron_updates_per_action": config.pool_words * LANES * config.cycles,
+            "macs_per_action": None,
+        }
+
+
+def _answers(agent: SpikingAgent, spec: EnvSpec, seeds: list[int]) -> Any:
+    """Number, intensities [D, 32] and spikes of sensory and pool neurons of greedy answers, over some episodes."""
+    rows, env, done, observation = np.zeros(1, np.int64), spec.make(), True, None
+    episodes = iter(seeds * COUNTED)
+    try:
+        for number in range(COUNTED):
+            if done:
+                observation, _ = env.reset(seed=next(episodes))
+                excitement = np.zeros((1, agent.brain_config.pool_words, LANES), np.uint8)
+            shown = agent.encoder.encode([observation], rows)
+            numbers = np.array([number], np.uint32)
+            answer = agent.backend.predict(agent.state, rows, shown, excitement, numbers, True)
+            excitement = answer.excitement
+            yield number, shown[0], int(answer.spikes[0])
+            action = agent.decoder.decode_mean(answer.volley[0], answer.actions[0])
+            observation, _, terminated, truncated, _ = env.step(action)
+            done = bool(terminated or truncated)
+    finally:
+        env.close()
+
+
+def _delivered(agent: SpikingAgent, number: int, intensities: Any) -> int:
+    """Sensory spikes delivered to the synapses of the pool."""
+    key = (agent.seed, int(agent.brains[0]))
+    config, params = agent.brain_config, agent.state.params[0]
+    wiring = wire(config, agent.arrays()["generation"][0], key)
+    return delivered_spikes(config, wiring, params, intensities, Clock(number, Stream.EVALUATION, key, True))

@@ -1,0 +1,134 @@
+"""Results of runs in a folder: which are there, and adding one, whole or not at all."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hebbit.agents.errors import HebbitError, RunError, brief
+from hebbit.agents.files import atomic_write_bytes, atomic_write_text
+from hebbit.scripts.bench.jobs import FORMAT, Job, Plan
+from hebbit.scripts.claims_machine import machine
+
+SUITE, RUNS, MODELS = "suite.json", "runs", "models"
+DONE, CRASHED, LATE = "done", "crashed", "timed out"
+Row = dict[str, Any]
+
+
+class Outcome(NamedTuple):
+    """What came of a run."""
+
+    row: Row
+    files: dict[str, bytes]
+    """Of its model, by name."""
+
+
+def blank(job: Job, invocation: str) -> Row:
+    """A row before anything is measured."""
+    return {
+        "format": FORMAT,
+        "key": job.key,
+        "job": asdict(job),
+        "status": DONE,
+        "error": None,
+        "final": None,
+        "curve": None,
+        "cost": None,
+        "invocation": invocation,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+@cache
+def about() -> dict[str, Any]:
+    """Machine and code that a run was made with. The machine's id tells machines apart and nothing else."""
+    found = machine()
+    identity = hashlib.sha256(f"{uuid.getnode()} {found['cpu']}".encode()).hexdigest()[:8]
+    names = ("cpu", "cores", "memory_gib", "system", "python")
+    return {
+        "machine": {**{name: found[name] for name in names}, "id": identity},
+        "commit": found["commit"],
+        "code_changed": found["code_changed"],
+    }
+
+
+def failed(job: Job, invocation: str, status: str, error: str) -> Outcome:
+    """The row of a run that came to nothing."""
+    return Outcome(blank(job, invocation) | about() | {"status": status, "error": error}, {})
+
+
+class Book:
+    """The folder of a benchmark."""
+
+    def __init__(self, folder: Path, others: Iterable[Path] = ()) -> None:
+        """Know where results are kept, and where else they may be found."""
+        self.folder, self.others = folder, tuple(others)
+
+    def path(self, job: Job) -> Path:
+        """Where a run's row is kept."""
+        return self.folder / RUNS / f"{job.stem}.json"
+
+    def find(self, job: Job) -> bool:
+        """Whether a run is finished here, or elsewhere, from where its row is then taken over."""
+        if _finished(self.path(job), job):
+            return True
+        for other in self.others:
+            path = Book(other).path(job)
+            if _finished(path, job):
+                atomic_write_bytes(self.path(job), path.read_bytes())
+                return True
+        return False
+
+    def add(self, job: Job, outcome: Outcome) -> None:
+        """Keep what came of a run: its files first, so that a finished row has them."""
+        for name, data in outcome.files.items():
+            atomic_write_bytes(self.folder / MODELS / f"{job.stem}{name.removeprefix('model')}", data)
+        atomic_write_text(self.path(job), json.dumps(outcome.row, allow_nan=False) + "\n")
+
+    def announce(self, plan: Plan) -> None:
+        """Write down what belongs to the benchmark; what earlier calls of other algorithms or tasks made stays."""
+        new = plan.to_dict()
+        path = self.folder / SUITE
+        old = read_json(path) if path.exists() else {}
+        made = {(one["task"], one["algorithm"]) for one in new["expected"]}
+        names = {task["name"] for task in new["tasks"]}
+        tasks = [task for task in old.get("tasks", []) if task["name"] not in names]
+        kept = [one for one in old.get("expected", []) if (one["task"], one["algorithm"]) not in made]
+        algorithms = [one for one in old.get("algorithms", []) if one not in new["algorithms"]]
+        new |= {
+            "tasks": tasks + new["tasks"],
+            "expected": kept + new["expected"],
+            "algorithms": new["algorithms"] + algorithms,
+        }
+        atomic_write_text(path, json.dumps(new, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a file.
+
+    Raises:
+        RunError: it is none.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged: {brief(error)}; remove it to have it made again") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path} is damaged: expected an object; remove it to have it made again")
+    return content
+
+
+def _finished(path: Path, job: Job) -> bool:
+    """Whether a file holds this run's result; a damaged one does not."""
+    try:
+        row: Mapping[str, Any] = read_json(path)
+    except HebbitError:
+        return False
+    return row.get("key") == job.key and row.get("status") == DONE

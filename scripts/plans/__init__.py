@@ -1,0 +1,1 @@
+"""Scripted evaluation: one plan, many runs, many conditions, one table."""
