@@ -15,13 +15,14 @@ PEERS := .venv-peers
 PEERS_NUMPY := 2.3.5
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c $(PEERS)/constraints.txt
 
-.PHONY: help demo format lint test test-sb3 peers gpu slow clean
+.PHONY: help demo format lint test test-sb3 test-browser peers gpu slow clean
 
 help:
 	@echo "make demo      a brain learns CartPole-v1, is evaluated and drawn: runs/demo"
 	@echo "make test      linters, types, import rules and the tests"
 	@echo "make slow      the long tests"
 	@echo "make test-sb3  the tests beside Stable-Baselines3 (installs torch)"
+	@echo "make test-browser  the pages in headless Chromium, which must be installed"
 	@echo "make gpu       the tests that need a CUDA device, compute-sanitizer, throughput: docs/results/throughput_cupy.json"
 	@echo "make peers     speed beside snnTorch, Norse, BindsNET and Brian2 (installs torch)"
 	@echo "make lint      linters, types and import rules alone"
@@ -88,10 +89,13 @@ gpu: $(VENV)/.stamp-test
 
 # pytest answers 5 when no test is marked slow; that is no failure.
 slow: $(VENV)/.stamp-test
-	$(BIN)/pytest -m "slow and not gpu" || [ $$? -eq 5 ]
+	$(BIN)/pytest -m "slow and not gpu and not browser" || [ $$? -eq 5 ]
 
 test-sb3: $(VENV)/.stamp-sb3
-	$(BIN)/pytest tests/sb3 -m "not gpu"
+	$(BIN)/pytest tests/sb3 -m "not gpu and not browser"
+
+test-browser: $(VENV)/.stamp-test
+	$(BIN)/pytest -m browser
 
 clean:
 	rm -rf $(VENV) $(PEERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

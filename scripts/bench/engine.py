@@ -1,5 +1,6 @@
 """Doing the runs of a benchmark, some at a time, each in a process of its own."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -74,24 +75,23 @@ def perform(job: Job, invocation: str, timeout: float | None, workers: Workers |
             worker.kill()
             worker.wait()
             workers.forget(worker)
+            if worker.stdin is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    worker.stdin.close()
 
 
 def _follow(worker: "subprocess.Popen[str]", job: Job, invocation: str, timeout: float | None, folder: Path) -> Outcome:
     """Hand a process its job, and wait for what comes of it."""
     assert worker.stdin is not None
-    try:
+    # one that died early tells by its status
+    with contextlib.suppress(BrokenPipeError):
         worker.stdin.write(json.dumps({"job": asdict(job), "invocation": invocation}) + "\n")
         worker.stdin.flush()
-    except BrokenPipeError:
-        pass  # it died early; its status tells
     try:
         # not communicate(): standard input must stay open until the end, see the worker
         status = worker.wait(timeout)
     except subprocess.TimeoutExpired:
         return failed(job, invocation, LATE, f"given up after {timeout:g} seconds")
-    finally:
-        if sys.exc_info()[0] is not None:
-            worker.kill()
     if status == 0:
         row = json.loads((folder / "row.json").read_bytes())
         files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name.startswith("model")}

@@ -137,7 +137,8 @@ def answer_seconds(policy: Any, task: Any) -> float:
         before = time.perf_counter()
         action, state = policy.predict(observation, state, np.array([begin]), deterministic=True)
         taken.append(time.perf_counter() - before)
-        observation, _, terminated, truncated, _ = env.step(action)
+        # of a single Discrete answer Stable-Baselines3 makes an array without dimensions
+        observation, _, terminated, truncated, _ = env.step(action[()] if np.ndim(action) == 0 else action)
         begin = bool(terminated or truncated)
         if begin:
             observation, _ = env.reset()
