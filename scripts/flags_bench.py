@@ -21,8 +21,11 @@ smoke; or a file:
   steps = 30000"""
 
 TUNE = """Search for hyperparameters with Optuna. A trial is one configuration, trained on several seeds at once; trials
-that fall behind are stopped early. With --storage the search can be stopped and taken up again, and several processes
-may share it. The best settings are written as a preset that hebbit train --preset takes."""
+that fall behind are stopped early. With --storage the search can be stopped, or killed, and taken up again by the same
+command, and several processes may share it. In the end the best settings are trained again on fresh seeds, and those
+that hold are written as a preset that hebbit train --preset takes.
+
+Example: hebbit tune CartPole-v1 --trials 20 --steps 10000 --storage search.log"""
 
 
 def seeds(text: str) -> tuple[int, ...]:
@@ -84,6 +87,13 @@ def report(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("results", metavar="DIR", nargs="+", help="folders that hebbit benchmark filled")
     add("--out", metavar="DIR", help="where report.md and report.html are written (default: the first DIR)")
+    add(
+        "--repetitions",
+        type=positive_number,
+        default=10_000,
+        metavar="N",
+        help="of the bootstrap behind the intervals, and of the permutation tests (default 10000)",
+    )
 
 
 def tune(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +104,7 @@ def tune(parser: argparse.ArgumentParser) -> None:
     add("--steps", type=positive_number, metavar="N", help="steps of a trial (default: the packaged suites')")
     add("--seeds", type=positive_number, default=4, metavar="N", help="brains of a trial (default %(default)s)")
     add("--episodes", type=positive_number, default=20, metavar="N", help="of each brain's evaluation (default 20)")
-    add("--storage", metavar="FILE", help="journal of the search, to go on with it or to share it")
+    add("--storage", metavar="FILE", help="journal of the search: the same command goes on with it, or shares it")
     add("--seed", type=whole_number, default=0, metavar="N", help="of the search and the brains (default 0)")
     add(
         "--out",
@@ -110,11 +120,12 @@ def inspect(parser: argparse.ArgumentParser) -> None:
     """Flags of inspect."""
     add = parser.add_argument
     add("run", metavar="RUN_DIR|FILE.zip", help="a run's folder or a checkpoint")
-    add("--out", metavar="DIR", help="where the pictures are written (default RUN_DIR/inspection)")
-    add("--brain", type=which_brain, metavar="best|median|N", help="of a population")
+    add("--out", metavar="DIR", help="where it is written (default RUN_DIR/inspection, renewed by every call)")
+    add("--brain", type=which_brain, metavar="best|median|N", help="of a population (default: the best, or the first)")
     add("--steps", type=positive_number, default=2000, metavar="N", help="observations to look at (default 2000)")
     add("--seed", type=whole_number, metavar="N", help="of the episodes (default: the agent's)")
     add("--stochastic", action="store_true", help="draw actions from the spikes instead of taking the strongest unit")
     add("--watch", action="store_true", help="a page of one episode, too: environment, spikes and value side by side")
     add("--video", action="store_true", help="the same as a video")
+    add("--backend", metavar="NAME", default="auto", help="auto (default) or one that hebbit info lists")
     trust_flag(parser)

@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGE_DIRS = PROJECT["tool"]["setuptools"]["package-dir"]
+TRAINED = "trained_brains"
 DATA_SUFFIXES = {".py", ".toml", ".json", ".cu", ".h", ".typed"}
 LEFT_BEHIND = (".*", "build", "dist", "runs", "__pycache__", "*.egg-info", "_path")
 
@@ -93,7 +94,8 @@ def modules_in(wheel: Path) -> set[str]:
 
 
 def modules_in_tree(tree: Path) -> set[str]:
-    return {
+    brains = {f"hebbit/agents/{TRAINED}/{path.name}" for path in (tree / "agents" / TRAINED).iterdir()}
+    return brains | {
         f"{package.replace('.', '/')}/{path.name}"
         for package, folder in PACKAGE_DIRS.items()
         for path in (tree / folder).iterdir()

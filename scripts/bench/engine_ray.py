@@ -1,5 +1,6 @@
 """Doing the runs of a benchmark as tasks of Ray, on this machine or on a cluster; scheduling is Ray's."""
 
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,6 +9,8 @@ from hebbit.scripts.bench.engine import perform
 from hebbit.scripts.bench.jobs import Job
 from hebbit.scripts.bench.rowbook import CRASHED, Outcome, failed
 
+PATIENCE = 10
+"""Seconds for a cluster to answer."""
 HERE = "local"
 """Address of a Ray that is started for this call alone."""
 
@@ -26,15 +29,20 @@ def connect(address: str, number: int) -> Any:
         import ray
     except ModuleNotFoundError as error:
         raise HebbitError("--ray needs Ray, which is not installed: pip install 'hebbit[ray]'") from error
-    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+    own = {"num_cpus": number, "include_dashboard": False} if address == HERE else {}
     try:
-        if address == HERE:
-            ray.init(address=HERE, num_cpus=number, **quiet)
-        else:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except Exception as error:  # Ray raises many kinds, some of them its own
+        _knock(address)
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
+    except (Exception, SystemExit) as error:  # Ray raises many kinds, and ends the process where it finds no cluster
         raise HebbitError(f"Ray cannot be reached at {address!r}: {brief(error, 300)}") from error
     return ray
+
+
+def _knock(address: str) -> None:
+    """Find out in a moment that nobody is there: Ray itself tries for minutes."""
+    host, colon, port = address.rpartition("//")[2].rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
 
 
 def on_ray(
