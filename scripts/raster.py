@@ -1,20 +1,16 @@
 """What a brain does: spikes of its words over the cycles of a handful of presentations."""
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hebbit.agents import EnvSpec, SpikingAgent
-from hebbit.agents.environment import episode_seed
-from hebbit.backends.equations import Clock, act, motor_chances, readout
-from hebbit.backends.numpy_backend import NumpyBackend, NumpyState, present
-from hebbit.backends.philox import random_number
-from hebbit.backends.spec import LANES, Stream
+from hebbit.agents.recording import BrainRecorder, Recording
+from hebbit.backends.spec import LANES
 from hebbit.scripts.plots import BLUE, GREEN, INK, PALE, VERMILION, YELLOW, new_figure, save_figure
 
 if TYPE_CHECKING:
@@ -44,54 +40,18 @@ class Presentation:
     """[G]: the unit whose spike was drawn, of each group."""
 
 
-class Scope:
-    """The specification running beside the agent: the same bits as its stochastic evaluation, with every spike seen."""
-
-    def __init__(self, agent: SpikingAgent) -> None:
-        """Copy the brain that predicts."""
-        self.agent, self.config = agent, agent.brain_config
-        self.state: NumpyState = NumpyBackend().create(self.config, agent.state.params, agent.seed, agent.arrays())
-        self.number = 0
-        """Of the next presentation."""
-        self.excitement = np.zeros((self.config.pool_words, LANES), np.int32)
-
-    def show(self, observation: Any) -> Presentation:
-        """Show one observation of a running episode."""
-        agent, config, brain = self.agent, self.config, self.agent.active
-        intensity = agent.encoder.encode([observation], np.array([brain], np.intp))[0].astype(np.int32)
-        key = (agent.seed, int(agent.brains[brain]))
-        clock = Clock(self.number, Stream.EVALUATION, key, False)
-        counts, self.excitement, spikes = present(self.state, brain, intensity, self.excitement, clock)
-        drives, _ = readout(counts, self.state.arrays["weights"][brain].astype(np.int32), config)
-        params = self.state.params[brain]
-        volley = act(drives, config, params, clock)
-        chances = motor_chances(drives, config.groups, params)
-        units = np.arange(config.units, dtype=np.uint32)
-        motor = np.zeros((config.units, LANES, config.cycles), np.int32)
-        for cycle in range(config.cycles):
-            x = random_number(units, self.number, cycle, range(8), Stream.MOTOR + Stream.EVALUATION, key)
-            motor[:, :, cycle] = x < chances[:, None]
-        self.number += 1
-        moved = np.moveaxis(spikes, 0, 2)
-        return Presentation(moved[: config.sensory_words], moved[config.sensory_words :], motor, volley.actions)
-
-
 def record(agent: SpikingAgent, spec: EnvSpec, skipped: int = SKIPPED, shown: int = SHOWN) -> list[Presentation]:
     """The presentations after the first ``skipped`` ones, or the last ones of a shorter episode."""
-    scope, latest = Scope(agent), deque[Presentation](maxlen=shown)
-    env = spec.make()
-    try:
-        number = int(agent.brains[agent.active])
-        observation, _ = env.reset(seed=episode_seed(agent.seed, number, 0, evaluation=True))
-        done = False
-        while not done and scope.number < skipped + shown:
-            latest.append(scope.show(observation))
-            action = agent.decoder.decode(latest[-1].actions)
-            observation, _, terminated, truncated, _ = env.step(action)
-            done = bool(terminated or truncated)
-    finally:
-        env.close()
-    return list(latest)
+    recorder = BrainRecorder(agent, capacity=shown)
+    return presentations(recorder.play(spec, skipped + shown, episodes=1, deterministic=False))
+
+
+def presentations(recording: Recording) -> list[Presentation]:
+    """Presentations of a recording, one by one."""
+    sensory, pool, motor = (
+        recording.spikes(kind).astype(np.int32).transpose(0, 2, 3, 1) for kind in ("sensory", "pool", "motor")
+    )
+    return [Presentation(*one) for one in zip(sensory, pool, motor, recording.units, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,6 @@ def test_sb3_is_loaded_by_nobody() -> None:
 def test_an_unknown_export_says_what_there_is() -> None:
     import hebbit
 
-    with pytest.raises(AttributeError, match="it offers SpikingAgent, __version__"):
+    with pytest.raises(AttributeError, match="it offers BrainRecorder, SpikingAgent, __version__"):
         _ = hebbit.Spiking_Agent  # type: ignore[attr-defined]  # the misspelt name is the point
     assert set(hebbit.__all__) <= set(dir(hebbit))

@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hebbit.agents import SpikingAgent
+    from hebbit.agents.recording import BrainRecorder
+    from hebbit.agents.trained import trained
 
     __version__: str
 
-__all__ = ["SpikingAgent", "__version__"]
+__all__ = ["BrainRecorder", "SpikingAgent", "__version__", "trained"]
 
 # Exported name -> the module that defines it. One row for each name.
-_EXPORTS = {"SpikingAgent": "hebbit.agents"}
+_EXPORTS = {
+    "BrainRecorder": "hebbit.agents.recording",
+    "SpikingAgent": "hebbit.agents",
+    "trained": "hebbit.agents.trained",
+}
 
 
 def _export(name: str) -> object:
