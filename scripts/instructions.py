@@ -15,8 +15,8 @@ from hebbit.agents.errors import HebbitError
 from hebbit.agents.files import atomic_write_text
 from hebbit.backends.spec import CONTRACT_VERSION, BrainConfig
 from hebbit.scripts import throughput_points as sizes
-from hebbit.scripts.flags import positive_number
 from hebbit.scripts.evaluate import check_output
+from hebbit.scripts.flags import positive_number
 from hebbit.scripts.instructions_count import GPUS, ISSUED, PIPES, PRESENTATIONS, SOURCE, Counted, per_presentation
 from hebbit.scripts.instructions_machine import SHARED_LIMITS
 

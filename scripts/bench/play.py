@@ -60,7 +60,7 @@ def _side_by_side(
     state: Any = None
     while running.any():
         actions, state = policy.predict(stacked(observations), state, lengths == 0, deterministic)
-        for i in np.flatnonzero(running):
+        for i in np.flatnonzero(running).tolist():
             observations[i], reward, terminated, truncated, _ = envs[i].step(actions[i])
             returns[i] += float(reward)
             lengths[i] += 1
@@ -69,7 +69,10 @@ def _side_by_side(
 
 
 def stacked(observations: Sequence[Any]) -> Any:
-    """A batch of observations; of a dict of arrays, a dict of batches."""
-    if isinstance(observations[0], dict):
-        return {key: np.stack([one[key] for one in observations]) for key in observations[0]}
+    """A batch of observations; of dicts or tuples, a dict or tuple of batches."""
+    first = observations[0]
+    if isinstance(first, dict):
+        return {key: stacked([one[key] for one in observations]) for key in first}
+    if isinstance(first, tuple):
+        return tuple(stacked(part) for part in zip(*observations, strict=True))
     return np.stack(observations)

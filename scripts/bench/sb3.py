@@ -86,8 +86,9 @@ def normalizer(statistics: Mapping[str, NDArray[Any]]) -> Callable[[Any], Any]:
     epsilon, clip = float(statistics["epsilon"]), float(statistics["clip"])
 
     def normalize(observation: Any) -> NDArray[np.float32]:
-        scaled = (np.asarray(observation) - mean) / np.sqrt(variance + epsilon)
-        return np.clip(scaled, -clip, clip).astype(np.float32)
+        scaled: NDArray[np.float64] = (np.asarray(observation) - mean) / np.sqrt(variance + epsilon)
+        clipped: NDArray[np.float32] = np.clip(scaled, -clip, clip).astype(np.float32)
+        return clipped
 
     return normalize
 

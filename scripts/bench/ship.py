@@ -1,7 +1,8 @@
 """Choose the trained brains that come along from a benchmark's results.
 
-``python -m hebbit.scripts.bench.ship RESULTS...`` takes for each task the run of hebbit with the best greedy mean. That
-mean is flattered by the choice; what the catalogue states is measured anew, on episodes that the benchmark has not seen.
+``python -m hebbit.scripts.bench.ship RESULTS...`` takes for each task the run of hebbit with the best greedy mean.
+That mean is flattered by the choice; what the catalogue states is measured anew, on episodes that the benchmark has
+not seen.
 """
 
 import json

@@ -22,7 +22,13 @@ FEW = {
     "qrdqn": {"steps": 1200},
     "ars": {"steps": 600},
 }
-ENVS = {"ppo": "MountainCar-v0", "a2c": "Pendulum-v1", "dqn": "CartPole-v1", "qrdqn": "CartPole-v1", "ars": "Acrobot-v1"}
+ENVS = {
+    "ppo": "MountainCar-v0",
+    "a2c": "Pendulum-v1",
+    "dqn": "CartPole-v1",
+    "qrdqn": "CartPole-v1",
+    "ars": "Acrobot-v1",
+}
 
 
 def job_of(algorithm: str, env_id: str, changes: dict[str, Any] | None = None) -> Job:

@@ -17,14 +17,19 @@ import pytest
 from hebbit.agents import AgentConfig, SpikingAgent
 from hebbit.scripts.bench import engine, jobs
 from hebbit.scripts.bench.jobs import Job
-from hebbit.scripts.bench.play import play
+from hebbit.scripts.bench.play import play, stacked
 from hebbit.scripts.bench.rowbook import Book
 from hebbit.scripts.bench.suites import Suite, Task, parse
 
 Cli = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-TINY = '{head}episodes = 3\n[[tasks]]\nenv_id = "CartPole-v1"\nsteps = {steps}\nsettings = {{hebbit = {{pool_words = 2}}}}\n'
+TINY = """{head}episodes = 3
+[[tasks]]
+env_id = "CartPole-v1"
+steps = {steps}
+settings = {{hebbit = {{pool_words = 2}}}}
+"""
 
 
 @pytest.fixture
@@ -81,7 +86,7 @@ def test_a_run_is_what_anyone_finds(suite: Path, cli: Cli) -> None:
 
 def test_operations_are_those_of_the_brain(suite: Path, cli: Cli) -> None:
     cli("benchmark --suite tiny.toml --seeds 5-5 --out r")
-    ((row,), (job,)) = rows("r").values(), plan_of(suite).jobs
+    (row,) = rows("r").values()
     operations, brain = row["cost"]["operations"], SpikingAgent("CartPole-v1", config={"pool_words": 2}).brain_config
     assert operations["neuron_updates_per_action"] == 2 * 32 * 8
     assert operations["parameters"] == brain.outputs * brain.words * 32
@@ -261,6 +266,14 @@ def test_unknown_environments_and_settings_are_known_before_anything_runs(suite:
     suite.write_text(suite.read_text().replace("CartPol-v1", "CartPole-v1").replace("pool_words", "pool_word"))
     assert "did you mean pool_words" in cli("benchmark --suite tiny.toml --out r").err
     assert not Path("r").exists()
+
+
+def test_observations_of_several_parts_are_stacked_part_by_part() -> None:
+    batch = stacked([{"a": 1, "b": (np.zeros(2), i)} for i in range(3)])
+    assert batch["a"].shape == (3,) and batch["b"][0].shape == (3, 2) and batch["b"][1].tolist() == [0, 1, 2]
+    # its observations are tuples
+    agent, task = SpikingAgent("Blackjack-v1", config=AgentConfig(pool_words=2)), Task("Blackjack-v1", 1, episodes=7)
+    assert set(play(agent, task.environment().make, task.final_seeds()).returns) <= {-1.0, 0.0, 1.0, 1.5}
 
 
 def test_side_by_side_is_one_by_one() -> None:
