@@ -17,6 +17,8 @@ from hebbit.agents import evaluate as play
 from hebbit.agents.errors import CheckpointError, RunError
 from hebbit.agents.files import storage_error
 from hebbit.agents.runs import RunDirectory
+from hebbit.scripts.bench.baselines import BASELINES
+from hebbit.scripts.flags import DEFAULT_EPISODES
 from hebbit.scripts.population import Ranking, evaluate_brains
 from hebbit.scripts.train import BEST_BRAIN, MEDIAN_BRAIN, check_backend, figures, reward_threshold
 
@@ -33,9 +35,16 @@ class Subject:
 
 def run(arguments: argparse.Namespace) -> int:
     """See ``hebbit evaluate --help``."""
+    if arguments.plan is not None:
+        from hebbit.scripts.plans import session
+
+        return session.run(arguments)
+    _refuse_without_plan(arguments.runs)
+    if arguments.episodes is None:
+        arguments.episodes = DEFAULT_EPISODES
     check_backend(arguments.backend)
     check_output(arguments.out)
-    subject = load(Path(arguments.run), arguments.brain, arguments.backend, arguments.trust)
+    subject = load(Path(arguments.runs[0]), arguments.brain, arguments.backend, arguments.trust)
     agent = subject.agent
     everyone = len(agent.brains) > 1 and arguments.brain is None
     if everyone and (arguments.render or arguments.video):
@@ -60,7 +69,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def load(path: Path, brain: str | int | None, backend: str, trust: bool) -> Subject:
+def _refuse_without_plan(runs: list[str]) -> None:
+    """Refuse what only a plan makes comparable."""
+    if len(runs) > 1:
+        raise HebbitError(f"{len(runs)} runs need --plan FILE.toml, which puts them in one table; or name one run")
+    algorithm, colon, _ = runs[0].partition(":")
+    if colon and algorithm.lower() in BASELINES:
+        raise HebbitError(f"{runs[0]} needs --plan FILE.toml, which evaluates models of Stable-Baselines3 too")
+
+
+def load(path: Path, brain: str | int | None, backend: str, trust: bool, spec: EnvSpec | None = None) -> Subject:
     """The agent of a run's folder or of a checkpoint.
 
     Args:
@@ -68,6 +86,7 @@ def load(path: Path, brain: str | int | None, backend: str, trust: bool) -> Subj
         brain: best, median, a position, or None for the agent as it is.
         backend: to load it into.
         trust: allow the checkpoint to name code outside Gymnasium.
+        spec: what makes the environment of an agent that does not name its own.
 
     Raises:
         HebbitError: there is no such agent, or it names no environment.
@@ -77,13 +96,14 @@ def load(path: Path, brain: str | int | None, backend: str, trust: bool) -> Subj
     elif isinstance(brain, str):
         raise HebbitError(f"--brain {brain} needs a run's folder, where the brains were compared, got {path}")
     agent = SpikingAgent.load(path, backend=backend, trust=trust)
-    if agent.spec is None:
+    spec = agent.spec or spec
+    if spec is None:
         raise CheckpointError(f"{path} does not say how its environment is made: evaluate it with SpikingAgent.load")
     if isinstance(brain, int):
         if brain >= len(agent.brains):
             raise HebbitError(f"--brain must be one of 0..{len(agent.brains) - 1}, got {brain}")
         agent.active = brain
-    return Subject(agent, agent.spec, path)
+    return Subject(agent, spec, path)
 
 
 def _checkpoint_of(run: RunDirectory, brain: str | int | None) -> Path:

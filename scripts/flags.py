@@ -100,24 +100,27 @@ def train(parser: argparse.ArgumentParser) -> None:
 
 
 def evaluate(parser: argparse.ArgumentParser) -> None:
-    """Flags of evaluate. With --plan, those that the plan decides are refused."""
+    """Flags of evaluate. With --plan, those for which a plan has something better are refused."""
     add = parser.add_argument
     add(
         "runs",
         metavar="RUN_DIR|FILE.zip",
         nargs="+",
-        help="a run's folder, or a checkpoint such as RUN_DIR/best_model.zip; several with --plan",
+        help="a run's folder, or a checkpoint such as RUN_DIR/best_model.zip; with --plan several of them, and models "
+        "of Stable-Baselines3 such as ppo:MODEL.zip (or a2c, dqn, qrdqn, ars)",
     )
-    add("--plan", metavar="FILE.toml", help="evaluate all runs under the conditions that this file lists, in one table")
+    add("--plan", metavar="FILE.toml", help="evaluate all runs under the conditions of this file, in one table")
     add("--episodes", type=positive_number, metavar="N", help=f"(default {DEFAULT_EPISODES}, or the plan's)")
     add("--stochastic", action="store_true", help="draw actions from the spikes instead of taking the strongest unit")
-    add("--seed", type=whole_number, metavar="N", help="of the episodes (default: the agent's)")
+    add("--seed", type=whole_number, metavar="N", help="of the episodes (default: the agent's, or the plan's)")
     add("--brain", type=which_brain, metavar="best|median|N", help="of a population (default: all of them)")
     add("--backend", metavar="NAME", default="auto", help="auto (default), numba, cupy, numpy or shim")
     trust_flag(parser)
     show = parser.add_mutually_exclusive_group()
     show.add_argument("--render", action="store_true", help="watch it in a window")
-    show.add_argument("--video", metavar="DIR", help="film every episode into this folder")
+    show.add_argument(
+        "--video", metavar="DIR", help="film every episode into this folder; with --plan three of each row"
+    )
     add(
         "--out",
         metavar="FILE.json",
