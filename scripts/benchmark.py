@@ -69,7 +69,7 @@ def _work(arguments: argparse.Namespace, book: Book, left: Sequence[Job]) -> int
     """Do what is left; how many runs failed."""
     failures = 0
     # closing: an interruption must end the processes before the lock is released
-    with closing(_engine(arguments, left)) as results:
+    with book.workplace() as place, closing(_engine(arguments, left, place)) as results:
         for number, (job, outcome) in enumerate(results, 1):
             book.add(job, outcome)
             failures += outcome.row["status"] != DONE
@@ -77,12 +77,12 @@ def _work(arguments: argparse.Namespace, book: Book, left: Sequence[Job]) -> int
     return failures
 
 
-def _engine(arguments: argparse.Namespace, left: Sequence[Job]) -> Any:
+def _engine(arguments: argparse.Namespace, left: Sequence[Job], place: Path) -> Any:
     from hebbit.scripts.bench import engine
 
     invocation = uuid.uuid4().hex
     if arguments.ray is None:
-        return engine.local(left, invocation, arguments.timeout, arguments.jobs)
+        return engine.local(left, invocation, arguments.timeout, arguments.jobs, place.absolute())
     from hebbit.scripts.bench import engine_ray
 
     return engine_ray.on_ray(left, invocation, arguments.timeout, arguments.jobs, arguments.ray)

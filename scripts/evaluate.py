@@ -17,6 +17,7 @@ from hebbit.agents import evaluate as play
 from hebbit.agents.errors import CheckpointError, RunError
 from hebbit.agents.files import storage_error
 from hebbit.agents.runs import RunDirectory
+from hebbit.agents.trained import located
 from hebbit.scripts.bench.baselines import BASELINES
 from hebbit.scripts.flags import DEFAULT_EPISODES
 from hebbit.scripts.population import Ranking, evaluate_brains
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.episodes = DEFAULT_EPISODES
     check_backend(arguments.backend)
     check_output(arguments.out)
-    subject = load(Path(arguments.runs[0]), arguments.brain, arguments.backend, arguments.trust)
+    subject = load(located(arguments.runs[0]), arguments.brain, arguments.backend, arguments.trust)
     agent = subject.agent
     everyone = len(agent.brains) > 1 and arguments.brain is None
     if everyone and (arguments.render or arguments.video):

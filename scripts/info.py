@@ -11,6 +11,7 @@ from hebbit.agents import AgentConfig, EnvSpec, SpikingAgent
 from hebbit.agents.encoder import LANES
 from hebbit.agents.environment import episode_seed
 from hebbit.agents.runs import versions
+from hebbit.agents.trained import located
 from hebbit.backends.spec import TRACE_BITS
 from hebbit.backends.wiring import wire
 from hebbit.scripts.evaluate import load
@@ -24,7 +25,7 @@ Row = tuple[str, str]
 
 def run(arguments: argparse.Namespace) -> int:
     """See ``hebbit info --help``."""
-    rows = _installed() if arguments.run is None else _about(Path(arguments.run), arguments.trust)
+    rows = _installed() if arguments.run is None else _about(located(arguments.run), arguments.trust)
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")

@@ -17,6 +17,7 @@ from hebbit.agents.environment import checked_seed
 from hebbit.agents.files import atomic_write_text, replacing
 from hebbit.agents.recording import BrainRecorder, Recording
 from hebbit.agents.runs import versions
+from hebbit.agents.trained import located
 from hebbit.scripts import raster
 from hebbit.scripts.evaluate import Subject, load
 from hebbit.scripts.look import activity, choices, folder, measures, page, synapses
@@ -51,7 +52,7 @@ class Findings:
 
 def run(arguments: argparse.Namespace) -> int:
     """See ``hebbit inspect --help``."""
-    path = Path(arguments.run)
+    path = located(arguments.run)
     check_backend(arguments.backend)
     out = Path(arguments.out) if arguments.out is not None else _default_folder(path)
     if path.exists():

@@ -54,7 +54,9 @@ class Workers:
                 worker.kill()
 
 
-def perform(job: Job, invocation: str, timeout: float | None, workers: Workers | None = None) -> Outcome:
+def perform(
+    job: Job, invocation: str, timeout: float | None, workers: Workers | None = None, place: Path | None = None
+) -> Outcome:
     """Do one run; whatever happens to it becomes a row.
 
     Args:
@@ -62,9 +64,10 @@ def perform(job: Job, invocation: str, timeout: float | None, workers: Workers |
         invocation: marks the rows of one call of the benchmark.
         timeout: seconds after which it is given up.
         workers: where its process is noted.
+        place: where its folder is made and removed; None for the system's place of such folders.
     """
     workers = workers or Workers()
-    with tempfile.TemporaryDirectory(prefix="hebbit-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="hebbit-bench-", dir=place) as name:
         folder = Path(name)
         worker = workers.start(folder)
         if worker is None:
@@ -101,12 +104,14 @@ def _follow(worker: "subprocess.Popen[str]", job: Job, invocation: str, timeout:
     return failed(job, invocation, CRASHED, "\n".join([end, *said]))
 
 
-def local(jobs: Sequence[Job], invocation: str, timeout: float | None, number: int) -> Iterator[tuple[Job, Outcome]]:
-    """Do runs on this machine, ``number`` at a time, and give each as it ends."""
+def local(
+    jobs: Sequence[Job], invocation: str, timeout: float | None, number: int, place: Path
+) -> Iterator[tuple[Job, Outcome]]:
+    """Do runs on this machine, ``number`` at a time, in folders below ``place``, and give each as it ends."""
     workers = Workers()
     with ThreadPoolExecutor(number) as pool:
         try:
-            futures = {pool.submit(perform, job, invocation, timeout, workers): job for job in jobs}
+            futures = {pool.submit(perform, job, invocation, timeout, workers, place): job for job in jobs}
             for future in as_completed(futures):
                 yield futures.pop(future), future.result()
         finally:

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import shutil
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
@@ -15,7 +17,7 @@ from hebbit.agents.files import atomic_write_bytes, atomic_write_text
 from hebbit.scripts.bench.jobs import FORMAT, Job, Plan
 from hebbit.scripts.claims_machine import machine
 
-SUITE, RUNS, MODELS = "suite.json", "runs", "models"
+SUITE, RUNS, MODELS, WORK = "suite.json", "runs", "models", "work"
 DONE, CRASHED, LATE = "done", "crashed", "timed out"
 Row = dict[str, Any]
 
@@ -68,6 +70,17 @@ class Book:
     def __init__(self, folder: Path, others: Iterable[Path] = ()) -> None:
         """Know where results are kept, and where else they may be found."""
         self.folder, self.others = folder, tuple(others)
+
+    @contextmanager
+    def workplace(self) -> Iterator[Path]:
+        """A folder for what is unfinished, emptied of what a killed benchmark left; for who holds the folder's lock."""
+        place = self.folder / WORK
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
 
     def path(self, job: Job) -> Path:
         """Where a run's row is kept."""

@@ -15,6 +15,7 @@ from hebbit.agents.encoder import LANES
 from hebbit.agents.environment import EnvSpec, episode_seed
 from hebbit.agents.errors import HebbitError
 from hebbit.agents.evaluation import EPISODE_LIMIT, Policy
+from hebbit.agents.trained import located
 from hebbit.backends.spec import Prediction
 from hebbit.scripts.bench.baselines import BASELINES
 from hebbit.scripts.evaluate import load as load_run
@@ -229,7 +230,7 @@ def load(
         # a single letter is a drive of Windows
         if len(algorithm) > 1 and colon and not Path(name).exists():
             raise HebbitError(f"{name} does not exist; before a colon stands one of {', '.join(BASELINES)}")
-        found = load_run(Path(name), brain, backend, trust, spec)
+        found = load_run(located(name), brain, backend, trust, spec)
         entrants += _brains(name, found.agent, brain)
         specs += [found.spec]
     return entrants, specs

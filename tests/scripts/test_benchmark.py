@@ -160,6 +160,7 @@ def test_a_killed_benchmark_leaves_no_process_and_goes_on(
     status, out, _ = cli("benchmark --suite tiny.toml --seeds 2 --out r")
     assert status == 0 and "1 of them are finished" in out
     assert len(rows("r")) == 2 and before.items() <= rows("r").items()
+    assert sorted(path.name for path in Path("r").iterdir() if path.is_dir()) == ["models", "runs"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
