@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from hebbit.agents.environment import EnvSpec
 from hebbit.agents.errors import HebbitError, brief
+from hebbit.agents.sb3_env import Sb3VecEnv, VecEnvAdapter, from_sb3, is_vec_env, members
 from hebbit.agents.streams import ExperienceStream, SingleStream, VectorStream
 
 Made = gym.Env[Any, Any] | VectorEnv[Any, Any, Any]
-AnyEnv = str | EnvSpec | Made
+AnyEnv = str | EnvSpec | Made | Sb3VecEnv
 Spaces = tuple[gym.Space[Any], gym.Space[Any]]
 """Of one brain's observations and actions."""
 
@@ -27,14 +28,15 @@ class Connection(NamedTuple):
 
 
 def brain_numbers(brains: int | Sequence[int], env: AnyEnv | None) -> NDArray[np.uint32]:
-    """Numbers of the brains; one brain alone becomes one for each environment of a VectorEnv.
+    """Numbers of the brains; one brain alone becomes one for each environment of a VectorEnv or a VecEnv.
 
     Raises:
         HebbitError: no brain, or a number that a Philox key cannot hold.
     """
     if isinstance(brains, int | np.integer):
-        alone = brains == 1 and isinstance(env, VectorEnv)
-        numbers: Any = range(env.num_envs if alone and isinstance(env, VectorEnv) else int(brains))
+        numbers: Any = range(int(brains))
+        if brains == 1 and (isinstance(env, VectorEnv) or is_vec_env(env)):
+            numbers = range(env.num_envs)
     else:
         numbers = brains
     try:
@@ -56,7 +58,7 @@ def spaces_of(env: Made) -> Spaces:
 
 
 def connect(env: AnyEnv, brains: int, spaces: Spaces | None = None) -> Connection:
-    """Make what is only named, and begin a stream.
+    """Make what is only named, adapt what is Stable-Baselines3's, and begin a stream.
 
     Raises:
         HebbitError: it is no environment, not one for so many brains, or it has other spaces than these.
@@ -65,6 +67,8 @@ def connect(env: AnyEnv, brains: int, spaces: Spaces | None = None) -> Connectio
     made: Any = env
     if spec is not None:
         made = spec.make() if brains == 1 else spec.make_vector(brains)
+    elif is_vec_env(env):
+        made = VecEnvAdapter(env)
     try:
         stream = _stream(made, brains)
         if spaces is not None and spaces_of(made) != spaces:
@@ -86,8 +90,8 @@ def _stream(env: Any, brains: int) -> ExperienceStream:
             raise HebbitError(f"{brains} brains need as many environments, got {env.num_envs}")
         return VectorStream(env)
     if not isinstance(env, gym.Env):
-        theirs = any(base.__module__.startswith("stable_baselines3.") for base in type(env).__mro__)
-        hint = "; Stable-Baselines3's VecEnv is another: use gymnasium.vector.SyncVectorEnv" if theirs else ""
+        hint = "; of Stable-Baselines3 only a VecEnv will do: or use gymnasium.vector.SyncVectorEnv"
+        hint = hint if from_sb3(env) else ""
         raise HebbitError(f"env must be an id, an EnvSpec, an Env or a VectorEnv, got {type(env).__name__}{hint}")
     if brains != 1:
         raise HebbitError(f"{brains} brains need a VectorEnv or an environment id, got one Env")
@@ -100,7 +104,11 @@ def refuse_shared(env: Any, training: Made | None) -> None:
     Raises:
         HebbitError: they are one and the same.
     """
-    shared = [training, *(training.envs if isinstance(training, SyncVectorEnv) else ())]
+    shared: list[Any] = [training]
+    if isinstance(training, SyncVectorEnv):
+        shared += training.envs
+    elif isinstance(training, VecEnvAdapter):
+        shared += [training.venv, *members(training.venv)]
     inner = getattr(env, "unwrapped", env)
     if env is not None and any(own is not None and own.unwrapped is inner for own in shared):
         raise HebbitError("env must not be the one that is learned from: pass another one to evaluate in, or its id")
