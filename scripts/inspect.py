@@ -17,7 +17,7 @@ from hebbit.agents.environment import checked_seed
 from hebbit.agents.files import atomic_write_text, replacing
 from hebbit.agents.recording import BrainRecorder, Recording
 from hebbit.agents.runs import versions
-from hebbit.agents.trained import located
+from hebbit.agents.trained import PREFIX, located
 from hebbit.scripts import raster
 from hebbit.scripts.evaluate import Subject, load
 from hebbit.scripts.look import activity, choices, folder, measures, page, synapses
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     """See ``hebbit inspect --help``."""
     path = located(arguments.run)
     check_backend(arguments.backend)
-    out = Path(arguments.out) if arguments.out is not None else _default_folder(path)
+    out = Path(arguments.out) if arguments.out is not None else _default_folder(arguments.run, path)
     if path.exists():
         folder.check_folder(out)
     if arguments.video:
@@ -75,8 +75,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _default_folder(path: Path) -> Path:
-    """Within a run's folder, beside a checkpoint."""
+def _default_folder(name: str, path: Path) -> Path:
+    """Within a run's folder, beside a checkpoint; here for a brain that comes along."""
+    if name.startswith(PREFIX):
+        return Path(f"{path.stem}_inspection")
     return path / "inspection" if path.is_dir() else path.with_name(f"{path.stem}_inspection")
 
 
