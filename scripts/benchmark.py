@@ -36,7 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         book = Book(folder, [Path(one) for one in arguments.cache])
         book.announce(plan)
-        left = [job for job in plan.jobs if not book.find(job)]
+        # equal runs of two tasks are one
+        left = list({job.key: job for job in plan.jobs if not book.find(job)}.values())
         _say(arguments, _heading(plan, left))
         with _terminable():
             failures = _work(arguments, book, left)

@@ -67,7 +67,7 @@ def benchmark(parser: argparse.ArgumentParser) -> None:
         metavar="N|A-B",
         help="other seeds for the baselines, which take longer (default: the same)",
     )
-    add("--tasks", type=str, nargs="+", metavar="ENV_ID", help="these tasks of the suite alone")
+    add("--tasks", type=str, nargs="+", metavar="NAME", help="these tasks of the suite alone")
     add("--jobs", type=positive_number, default=1, metavar="N", help="runs at a time (default 1)")
     add("--out", required=True, metavar="DIR", help="folder of the results; the same one to go on")
     add(

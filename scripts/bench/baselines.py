@@ -7,9 +7,12 @@ from typing import Any
 
 from gymnasium import spaces
 
+from hebbit.agents.environment import whole
+from hebbit.agents.errors import HebbitError
+from hebbit.scripts.bench import suites
 from hebbit.scripts.bench.suites import Task
 
-BASELINES = ("ppo", "a2c", "dqn", "qrdqn", "ars")
+BASELINES = suites.BASELINES
 NAMES = {"hebbit": "hebbit", "ppo": "PPO", "a2c": "A2C", "dqn": "DQN", "qrdqn": "QR-DQN", "ars": "ARS"}
 """As they are written in tables."""
 TUNED = "rl-zoo 2.9.2"
@@ -45,10 +48,16 @@ def settings(algorithm: str, task: Task, observations: spaces.Space[Any], budget
     """
     found = tuned()[algorithm].get(task.env_id)
     own = dict(found) if found else {"policy": _policy(algorithm, observations)}
-    steps = int(own.pop("steps", task.steps))
-    own |= task.settings.get(algorithm, {})
-    steps = int(own.pop("steps", steps if budget == "tuned" else task.steps))
-    return steps, {**own, "source": TUNED if found else UNTUNED}
+    tuned_steps = own.pop("steps", task.steps)
+    changes = task.settings.get(algorithm, {})
+    own |= changes
+    steps = whole(own.pop("steps", tuned_steps if budget == "tuned" else task.steps), f"steps of {algorithm}")
+    if own.get("normalize") and isinstance(observations, spaces.Dict):
+        raise HebbitError(f"{algorithm} cannot normalise Dict observations here: leave normalize out of its settings")
+    changed = sorted({*changes, *(["steps"] if found and steps != tuned_steps else [])})
+    other = " (tuned without these kwargs and wrappers)" if found and (task.kwargs or task.wrappers) else ""
+    label = (TUNED if found else UNTUNED) + other + (f"; changed: {', '.join(changed)}" if changed else "")
+    return steps, {**own, "source": label}
 
 
 def _policy(algorithm: str, observations: spaces.Space[Any]) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from hebbit.scripts.bench.jobs import Job
 from hebbit.scripts.bench.rowbook import CRASHED, LATE, Outcome, failed
@@ -36,7 +38,14 @@ class Workers:
             if self._ended:
                 return None
             worker = subprocess.Popen(
-                words, stdin=subprocess.PIPE, stdout=errors, stderr=errors, text=True, env=os.environ | ONE_THREAD
+                words,
+                stdin=subprocess.PIPE,
+                stdout=errors,
+                stderr=errors,
+                text=True,
+                env=os.environ | ONE_THREAD,
+                # a group of its own: what an environment starts ends with it
+                start_new_session=True,
             )
             self._running.add(worker)
             return worker
@@ -51,7 +60,15 @@ class Workers:
         with self._lock:
             self._ended = True
             for worker in self._running:
-                worker.kill()
+                end(worker)
+
+
+def end(worker: "subprocess.Popen[str]") -> None:
+    """Kill a process, and all that it has started and that is left of it."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(worker.pid, signal.SIGKILL)
+    worker.kill()
 
 
 def perform(
@@ -69,13 +86,16 @@ def perform(
     workers = workers or Workers()
     with tempfile.TemporaryDirectory(prefix="hebbit-bench-", dir=place) as name:
         folder = Path(name)
-        worker = workers.start(folder)
+        try:
+            worker = workers.start(folder)
+        except OSError as error:
+            return failed(job, invocation, CRASHED, f"no process could be started: {error}")
         if worker is None:
             return failed(job, invocation, CRASHED, "the benchmark was interrupted")
         try:
             return _follow(worker, job, invocation, timeout, folder)
         finally:
-            worker.kill()
+            end(worker)
             worker.wait()
             workers.forget(worker)
             if worker.stdin is not None:
@@ -95,13 +115,21 @@ def _follow(worker: "subprocess.Popen[str]", job: Job, invocation: str, timeout:
         status = worker.wait(timeout)
     except subprocess.TimeoutExpired:
         return failed(job, invocation, LATE, f"given up after {timeout:g} seconds")
-    if status == 0:
-        row = json.loads((folder / "row.json").read_bytes())
+    row = _row(folder / "row.json", job) if status == 0 else None
+    if row is not None:
         files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name.startswith("model")}
         return Outcome(row, files)
     said = (folder / "stderr").read_text(errors="replace").splitlines()[-LAST_LINES:]
-    end = f"ended by signal {-status}, perhaps out of memory" if status < 0 else f"ended with status {status}"
-    return failed(job, invocation, CRASHED, "\n".join([end, *said]))
+    how = f"by signal {-status}, perhaps out of memory" if status < 0 else f"with status {status} and no result"
+    return failed(job, invocation, CRASHED, "\n".join([f"ended {how}", *said]))
+
+
+def _row(path: Path, job: Job) -> dict[str, Any] | None:
+    """What a process left, unless that is nothing, or not this job's."""
+    with contextlib.suppress(OSError, ValueError):
+        row: dict[str, Any] = json.loads(path.read_bytes())
+        return row if row["key"] == job.key else None
+    return None
 
 
 def local(

@@ -9,6 +9,8 @@ from hebbit.scripts.bench.engine import perform
 from hebbit.scripts.bench.jobs import Job
 from hebbit.scripts.bench.rowbook import CRASHED, Outcome, failed
 
+RETRIES = 3
+"""Of a task whose worker dies; a run that kills them all is a row that says so."""
 PATIENCE = 10
 """Seconds for a cluster to answer."""
 HERE = "local"
@@ -48,13 +50,14 @@ def _knock(address: str) -> None:
 def on_ray(
     jobs: Sequence[Job], invocation: str, timeout: float | None, number: int, address: str
 ) -> Iterator[tuple[Job, Outcome]]:
-    """Do runs as Ray tasks of one core each, and give each as it ends; a task whose worker dies is done again.
+    """Do runs as Ray tasks of one core each, and give each as it ends.
 
-    hebbit must be installed on the cluster's machines, in the version that is used here.
+    A task whose worker dies is done again, RETRIES times. hebbit must be installed on the cluster's machines, in the
+    version that is used here.
     """
     ray = connect(address, number)
     try:
-        remote = ray.remote(num_cpus=1, max_retries=-1)(perform)
+        remote = ray.remote(num_cpus=1, max_retries=RETRIES)(perform)
         waiting = {remote.remote(job, invocation, timeout): job for job in jobs}
         while waiting:
             ready, _ = ray.wait(list(waiting), num_returns=1)

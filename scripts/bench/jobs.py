@@ -16,10 +16,10 @@ from hebbit.agents.errors import HebbitError
 from hebbit.agents.runs import safe_name
 from hebbit.backends.spec import CONTRACT_VERSION
 from hebbit.scripts.bench import baselines
-from hebbit.scripts.bench.suites import Suite, Task
+from hebbit.scripts.bench.suites import BASELINES, Suite, Task
 from hebbit.scripts.settings import check_environment
 
-FORMAT = 1
+FORMAT = 2
 """Of a row: what is measured and how. A new one makes older results void."""
 OURS = "hebbit"
 POINTS = 20
@@ -49,9 +49,14 @@ class Job:
         return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
 
     @property
+    def kind(self) -> str:
+        """The key without the seed: equal for runs that differ in nothing else."""
+        return replace(self, seed=0).key
+
+    @property
     def stem(self) -> str:
-        """Path of its files below a folder, without their ending."""
-        return f"{safe_name(self.task['name'])}/{self.algorithm}-{self.seed}-{self.key[:8]}"
+        """Path of its files below a folder, without their ending; equal for equal runs of different tasks."""
+        return f"{safe_name(self.task['env_id'])}/{self.algorithm}-{self.seed}-{self.key[:8]}"
 
     def whole_task(self) -> Task:
         """The task as a value."""
@@ -67,21 +72,33 @@ class Job:
         return sorted(even | {mark for mark in round_numbers if mark <= self.steps})
 
 
+WORLDS = ("gymnasium", "numpy", "Box2D", "MinAtar")
+"""Packages that environments are made of; those that are installed."""
+
+
 def versions(algorithm: str) -> dict[str, str]:
-    """Versions that decide what an algorithm learns."""
+    """Versions that decide what an algorithm learns, and in which world."""
+    found = {name: own for name in WORLDS if (own := _installed(name)) is not None}
     if algorithm == OURS:
-        return {"hebbit": _version("hebbit"), "contract": str(CONTRACT_VERSION), "gymnasium": _version("gymnasium")}
-    names = ["stable_baselines3", "torch", "gymnasium", *(["sb3-contrib"] if algorithm in ("qrdqn", "ars") else [])]
-    return {name: _version(name) for name in names}
+        return {"hebbit": _version("hebbit"), "contract": str(CONTRACT_VERSION), **found}
+    names = ["stable_baselines3", "torch", *(["sb3-contrib"] if algorithm in ("qrdqn", "ars") else [])]
+    return {name: _version(name) for name in names} | found
 
 
-def _version(name: str) -> str:
+def _installed(name: str) -> str | None:
     try:
         # without the build, such as +cpu
         return version(name).partition("+")[0]
-    except PackageNotFoundError as error:
+    except PackageNotFoundError:
+        return None
+
+
+def _version(name: str) -> str:
+    found = _installed(name)
+    if found is None:
         extra = "pip install 'hebbit[sb3]'" if name != "hebbit" else "pip install hebbit"
-        raise HebbitError(f"baselines need {name}, which is not installed: {extra}") from error
+        raise HebbitError(f"baselines need {name}, which is not installed: {extra}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -97,7 +114,14 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """What the report reads: which tasks there are, and which results belong to this benchmark."""
         expected = [
-            {"task": j.task["name"], "algorithm": j.algorithm, "seed": j.seed, "steps": j.steps, "key": j.key}
+            {
+                "task": j.task["name"],
+                "algorithm": j.algorithm,
+                "seed": j.seed,
+                "steps": j.steps,
+                "key": j.key,
+                "kind": j.kind,
+            }
             for j in self.jobs
         ]
         return {
@@ -128,9 +152,9 @@ def plan(suite: Suite, names: Sequence[str], seeds: Sequence[int], baseline_seed
     Raises:
         HebbitError: an unknown baseline, an environment that cannot be made, or settings that hebbit refuses.
     """
-    unknown = [name for name in names if name not in baselines.BASELINES]
+    unknown = [name for name in names if name not in BASELINES]
     if unknown:
-        raise HebbitError(f"--baselines must be some of {', '.join(baselines.BASELINES)}, got {unknown[0]!r}")
+        raise HebbitError(f"--baselines must be some of {', '.join(BASELINES)}, got {unknown[0]!r}")
     kinds: list[tuple[Job, Sequence[int]]] = []
     refused: list[tuple[str, str]] = []
     places = [_look(task) for task in suite.tasks]
@@ -160,7 +184,8 @@ def _look(task: Task) -> _Place:
     check_environment(task.env_id)
     env = task.environment().make()
     env.close()
-    if task.threshold is None and env.spec is not None:
+    # a wrapper may change what a return means
+    if task.threshold is None and env.spec is not None and not task.wrappers:
         task = replace(task, threshold=env.spec.reward_threshold)
     return _Place(task, env.observation_space, env.action_space)
 
@@ -175,9 +200,11 @@ def _of_task(place: _Place, names: Sequence[str], budget: str) -> Iterator[tuple
     config.brain(encoder.words, decoder.groups)
     yield OURS, Job(OURS, content, 0, task.steps, config.to_dict(), versions(OURS))
     for name in names:
+        if not baselines.chooses(name, place.actions):
+            yield name, None
+            continue
         steps, settings = baselines.settings(name, task, place.observations, budget)
-        able = baselines.chooses(name, place.actions)
-        yield name, Job(name, content, 0, steps, settings, versions(name)) if able else None
+        yield name, Job(name, content, 0, steps, settings, versions(name))
 
 
 def of_dict(content: Mapping[str, Any]) -> Job:

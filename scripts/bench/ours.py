@@ -35,6 +35,10 @@ class Ours:
         """Train to the end of the budget."""
         self.agent.learn(steps, callback, log_interval=None)
 
+    def steps(self) -> int:
+        """Steps that were made."""
+        return self.agent.num_timesteps
+
     def save(self, folder: Path) -> None:
         """Write ``model.zip``."""
         saving.save(self.agent, folder / "model.zip")
@@ -53,7 +57,7 @@ class Ours:
         synaptic, spikes_mean = (sums / COUNTED).tolist()
         return {
             "kind": "spiking",
-            "parameters": config.outputs * config.words * LANES,
+            "parameters": config.units * config.words * LANES,
             "synaptic_per_action": synaptic,
             "spikes_per_action": spikes_mean,
             "neuron_updates_per_action": config.pool_words * LANES * config.cycles,

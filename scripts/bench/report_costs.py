@@ -46,7 +46,7 @@ def training(study: Study) -> Table:
         mark = "" if study.comparable(task) else APART
         for name in study.finished_on(task):
             values = [study.cost(task, name, one) for one in ("seconds", "cpu_seconds", "startup_seconds")]
-            steps = study.results.cell(task.name, name)[0].steps
+            steps = study.cost(task, name, "steps")
             rate = show.whole(steps / values[1]) if values[1] > 0 else show.UNKNOWN
             times = [show.three(value) + mark for value in values]
             memory = show.memory(study.cost(task, name, "peak_bytes"))

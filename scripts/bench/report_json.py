@@ -13,7 +13,7 @@ from hebbit.agents.errors import HebbitError, brief
 
 F64 = NDArray[np.float64]
 
-FORMAT = 1
+FORMAT = 2
 """Of suite.json and of the runs."""
 
 
@@ -98,6 +98,11 @@ def load(path: Path) -> Node:
         raise ResultError(f"{path} cannot be read: {error.strerror}; see that it may be read") from error
     except (ValueError, RecursionError) as error:
         raise ResultError(f"{path} is no JSON: {brief(error)}; remove it and run the benchmark again") from error
+
+
+def is_older(node: Node) -> bool:
+    """Whether a file is of a format that is not understood any more."""
+    return node.get("format", int) < FORMAT
 
 
 def check_format(node: Node) -> None:

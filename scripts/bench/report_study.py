@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from hebbit.scripts.bench import statistics
 from hebbit.scripts.bench.report_style import Look, looks
-from hebbit.scripts.bench.rows import OURS, Results, Run, Task
+from hebbit.scripts.bench.rows import OURS, Curve, Results, Run, Task
 from hebbit.scripts.bench.statistics import NOTHING, Band, Estimate
 
 F64 = NDArray[np.float64]
 
+NEAR = 64
+"""Steps within which checkpoints are the same: algorithms with many environments make several steps at once."""
 LEVEL = 0.05
 """Of the permutation test."""
 
@@ -120,9 +122,26 @@ class Study:
     def reached(self, task: Task, algorithm: str, axis: str) -> F64:
         """Steps, seconds or cpu_seconds [runs] at the first checkpoint at the threshold; inf where there is none."""
         threshold = np.inf if task.threshold is None else task.threshold
-        curves = [run.curve for run in self.runs(task, algorithm) if run.curve is not None]
-        found = [statistics.first_reach(getattr(curve, axis), curve.greedy, threshold) for curve in curves]
+        found = []
+        for curve in self._own_curves(task, algorithm):
+            seen = self._shared(task, curve)
+            found.append(statistics.first_reach(getattr(curve, axis)[seen], curve.greedy[seen], threshold))
         return np.array(found, np.float64)
+
+    def _own_curves(self, task: Task, algorithm: str) -> list[Curve]:
+        return [run.curve for run in self.runs(task, algorithm) if run.curve is not None]
+
+    def _shared(self, task: Task, curve: Curve) -> NDArray[np.bool_]:
+        """Checkpoints [points] that every algorithm has which learns for that long.
+
+        Whoever is looked at more often is found above a threshold earlier, and by chance more often.
+        """
+        seen = np.ones(len(curve.steps), np.bool_)
+        for name in self.finished_on(task):
+            other = self._own_curves(task, name)[0].steps
+            near = np.abs(curve.steps[:, None] - other[None, :]).min(axis=1) <= NEAR
+            seen &= near | (curve.steps > other[-1] + NEAR)
+        return seen if seen[1:].any() else np.ones_like(seen)
 
     def curves(self, task: Task, algorithm: str) -> Curves | None:
         """Curves at the steps that any run has a checkpoint at and that all runs come to; None without runs."""
@@ -144,10 +163,18 @@ class Study:
         own = self.results.cell(task.name, OURS)
         return own[0].steps if own else task.steps
 
+    def meeting(self, task: Task) -> int:
+        """Steps of the last checkpoint within our budget that all algorithms share which learn for that long."""
+        own = self._own_curves(task, OURS)
+        if not own:
+            return self.budget(task)
+        shared = own[0].steps[self._shared(task, own[0])]
+        return int(shared[shared <= self.budget(task)][-1])
+
     def at_budget(self, task: Task, algorithm: str) -> tuple[F64, F64]:
-        """Steps and greedy return [runs] of the last checkpoint within our budget of each run."""
-        curves = [run.curve for run in self.runs(task, algorithm) if run.curve is not None]
-        last = [int(np.searchsorted(curve.steps, self.budget(task), side="right")) - 1 for curve in curves]
+        """Steps and greedy return [runs] of the last checkpoint until :meth:`meeting`, of each run."""
+        curves, until = self._own_curves(task, algorithm), self.meeting(task) + NEAR
+        last = [int(np.searchsorted(curve.steps, until, side="right")) - 1 for curve in curves]
         pairs = [(curve.steps[i], curve.greedy[i]) for curve, i in zip(curves, last, strict=True) if i >= 0]
         table = np.array(pairs, np.float64).reshape(-1, 2)
         return table[:, 0], table[:, 1]

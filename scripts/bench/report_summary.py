@@ -73,7 +73,8 @@ def _by_task(found: Rivalry, ours: str) -> str:
     for verdict, word in ((1, "ahead on"), (-1, "behind on"), (0, "neither on")):
         names = [task.name for task, one in zip(found.tasks, found.each, strict=True) if one.verdict == verdict]
         if len(names) == len(found.tasks):
-            return ", and so it is on each of these tasks"
+            alike = verdict == found.overall.verdict
+            return ", and so it is on each of these tasks" if alike else "; no single task decides it"
         if names:
             parts.append(f"{word} {show.listed(names)}")
     return f". Task by task, {ours} is {'; '.join(parts)}"

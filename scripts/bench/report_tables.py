@@ -110,14 +110,15 @@ def guide(study: Study) -> list[tuple[str, str]]:
         ),
         (
             "To threshold:",
-            f"the first checkpoint of a run whose greedy mean of {_or(points)} episodes is that high; the median "
-            "over seeds, which is never if half of them or more do not arrive. It may fall again later. Start-up and "
-            "evaluation do not count.",
+            f"the first checkpoint of a run whose greedy mean of {_or(points)} episodes is that high, of the "
+            "checkpoints that all algorithms share which learn for that long; the median over seeds, which is never "
+            "if half of them or more do not arrive. It may fall again later. Start-up and evaluation do not count.",
         ),
         (
             "At the same number of steps:",
-            f"the last checkpoint that is not after {study.looks[OURS].name if OURS in study.looks else 'the task'}'s "
-            "budget. Algorithms with a larger budget may have been tuned for that one.",
+            "the last checkpoint that all share within the budget of "
+            f"{study.looks[OURS].name if OURS in study.looks else 'the task'}, or the end of an algorithm that stops "
+            "before. Algorithms with a larger budget may have been tuned for that one.",
         ),
     ]
 
@@ -144,7 +145,7 @@ def same_steps(study: Study, task: Task) -> Table:
         at = show.UNKNOWN if not len(steps) else show.whole(float(np.median(steps)))
         value = Cell(*show.estimate(study.estimate(returns)))
         rows.append([algorithm(study, name), at, value, str(len(returns))])
-    caption = f"{task.name}: at the same number of steps, {study.budget(task):,}"
+    caption = f"{task.name}: at the same number of steps, {study.meeting(task):,}"
     return Table(caption, ["algorithm", "checkpoint at", "greedy return", "seeds"], rows)
 
 
@@ -173,6 +174,7 @@ def _aggregate_notes(study: Study, group: Group) -> Iterator[str]:
         )
     scales = (f"{task.name} {task.low:g} to {task.high:g} ({task.source})" for task in tasks)
     yield f"Score 0 and 1 of each task: {'; '.join(scales)}."
+    yield from _budgets(study, group)
     yield "More is better, but for the optimality gap: how far scores stay below 1. In brackets: 95 % intervals."
     left = [task.name for task in study.tasks if task not in tasks]
     if left:
@@ -182,6 +184,17 @@ def _aggregate_notes(study: Study, group: Group) -> Iterator[str]:
         yield f"Left out: {show.listed(others)}, not finished on all of these tasks."
     if len({len(scores) for name in group.algorithms for scores in study.normalised(tasks, name)}) > 1:
         yield "Numbers of runs differ: in the interquartile mean, all runs together, a task with more runs weighs more."
+
+
+def _budgets(study: Study, group: Group) -> Iterator[str]:
+    """How much longer others have learnt."""
+    if OURS not in group.algorithms:
+        return
+    for name in group.algorithms:
+        times = [study.results.cell(task.name, name)[0].steps / study.budget(task) for task in group.tasks]
+        if set(times) != {1.0}:
+            spread = f"{min(times):.2g} to {max(times):.2g}" if min(times) < max(times) else f"{times[0]:.2g}"
+            yield f"{study.looks[name].name} had {spread} times the steps of {study.looks[OURS].name}."
 
 
 def rivals(study: Study) -> Table | None:

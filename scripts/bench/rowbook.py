@@ -68,8 +68,15 @@ class Book:
     """The folder of a benchmark."""
 
     def __init__(self, folder: Path, others: Iterable[Path] = ()) -> None:
-        """Know where results are kept, and where else they may be found."""
+        """Know where results are kept, and where else they may be found.
+
+        Raises:
+            RunError: one of the others holds no results.
+        """
         self.folder, self.others = folder, tuple(others)
+        for other in self.others:
+            if not (other / RUNS).is_dir():
+                raise RunError(f"--cache {other} holds no results: name a folder that hebbit benchmark filled")
 
     @contextmanager
     def workplace(self) -> Iterator[Path]:
@@ -93,6 +100,8 @@ class Book:
         for other in self.others:
             path = Book(other).path(job)
             if _finished(path, job):
+                for model in sorted((other / MODELS / job.stem).parent.glob(f"{Path(job.stem).name}.*")):
+                    atomic_write_bytes(self.folder / MODELS / Path(job.stem).parent / model.name, model.read_bytes())
                 atomic_write_bytes(self.path(job), path.read_bytes())
                 return True
         return False
@@ -105,20 +114,41 @@ class Book:
 
     def announce(self, plan: Plan) -> None:
         """Write down what belongs to the benchmark; what earlier calls of other algorithms or tasks made stays."""
-        new = plan.to_dict()
         path = self.folder / SUITE
         old = read_json(path) if path.exists() else {}
-        made = {(one["task"], one["algorithm"]) for one in new["expected"]}
-        names = {task["name"] for task in new["tasks"]}
-        tasks = [task for task in old.get("tasks", []) if task["name"] not in names]
-        kept = [one for one in old.get("expected", []) if (one["task"], one["algorithm"]) not in made]
-        algorithms = [one for one in old.get("algorithms", []) if one not in new["algorithms"]]
-        new |= {
-            "tasks": tasks + new["tasks"],
-            "expected": kept + new["expected"],
-            "algorithms": new["algorithms"] + algorithms,
-        }
-        atomic_write_text(path, json.dumps(new, indent=1, allow_nan=False) + "\n")
+        old = old if old.get("format") == FORMAT else {}
+        atomic_write_text(path, json.dumps(merged(old, plan.to_dict()), indent=1, allow_nan=False) + "\n")
+
+
+def merged(old: Row, new: Row) -> Row:
+    """What belongs to a benchmark after another call: new runs, and old ones that can still be compared with them.
+
+    An old run counts no more if its task has changed, or if the new call has the same algorithm on the same task with
+    other settings, steps or versions. Other seeds of the same add up.
+    """
+    tasks = {task["name"]: task for task in new["tasks"]}
+    same = {task["name"] for task in old.get("tasks", []) if _world(task) == _world(tasks.get(task["name"], task))}
+    kinds = {(one["task"], one["algorithm"]): one["kind"] for one in new["expected"]}
+    keys = {(one["task"], one["key"]) for one in new["expected"]}
+    kept = [
+        one
+        for one in old.get("expected", [])
+        if one["task"] in same
+        and kinds.get((one["task"], one["algorithm"]), one["kind"]) == one["kind"]
+        and (one["task"], one["key"]) not in keys
+    ]
+    barred = [one for one in old.get("not_applicable", []) if one["task"] in same and one not in new["not_applicable"]]
+    return new | {
+        "tasks": [task for task in old.get("tasks", []) if task["name"] not in tasks] + new["tasks"],
+        "expected": kept + new["expected"],
+        "algorithms": [*new["algorithms"], *(one for one in old.get("algorithms", []) if one not in new["algorithms"])],
+        "not_applicable": barred + new["not_applicable"],
+    }
+
+
+def _world(task: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What runs must share to be compared."""
+    return tuple(task.get(name) for name in ("env_id", "kwargs", "wrappers", "episodes", "evaluation_seed"))
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hebbit.agents.errors import brief
-from hebbit.scripts.bench.report_json import Node, ResultError, check_format, load
+from hebbit.scripts.bench.report_json import Node, ResultError, check_format, is_older, load
 
 F64 = NDArray[np.float64]
 
@@ -57,6 +57,8 @@ class Curve:
 class Cost:
     """What a run took; nan where it was not measured."""
 
+    steps: float
+    """That were made: an algorithm finishes the rollout it has begun."""
     seconds: float
     cpu_seconds: float
     startup_seconds: float
@@ -151,7 +153,8 @@ def read(folders: Sequence[Path]) -> Results:
         ResultError: a folder holds no results, a file is damaged, or two folders contradict each other.
     """
     suites = [read_suite(folder) for folder in folders]
-    runs = [run for folder in folders for run in read_runs(folder)]
+    found = [read_runs(folder) for folder in folders]
+    runs = [run for own, _ in found for run in own]
     expected = _merge_expected(suites)
     keys = {one["key"] for one in expected}
     chosen: dict[str, Run] = {}
@@ -160,8 +163,9 @@ def read(folders: Sequence[Path]) -> Results:
         # the same run in two folders: one that was finished is better than one that was not
         if run.key in keys and (held is None or (held.status != DONE and run.status == DONE)):
             chosen[run.key] = run
+    names = {one["name"]: one for suite in suites for one in suite["tasks"]}
     for one in expected:
-        _check_belongs(one, chosen.get(one["key"]))
+        _check_belongs(one, names[one["task"]], chosen.get(one["key"]))
     entries = [Entry(**{name: one[name] for name in ENTRY}, run=chosen.get(one["key"])) for one in expected]
     return Results(
         tuple(folders),
@@ -169,7 +173,7 @@ def read(folders: Sequence[Path]) -> Results:
         tuple(_merge_tasks(suites, chosen.values())),
         _order(name for suite in suites for name in suite["algorithms"]),
         tuple(sorted(entries, key=lambda entry: entry.seed)),
-        sum(run.key not in keys for run in runs),
+        sum(run.key not in keys for run in runs) + sum(older for _, older in found),
         frozenset((one["task"], one["algorithm"]) for suite in suites for one in suite.get("not_applicable", ())),
     )
 
@@ -227,15 +231,19 @@ def _merge_tasks(suites: Sequence[Mapping[str, Any]], runs: Iterable[Run]) -> li
     ]
 
 
-def _check_belongs(one: Mapping[str, Any], run: Run | None) -> None:
+WORLD = ("env_id", "kwargs", "wrappers")
+"""What runs of a task must share; equal runs of two tasks are one file, which may have the other task's name."""
+
+
+def _check_belongs(one: Mapping[str, Any], task: Mapping[str, Any], run: Run | None) -> None:
     if run is None:
         return
     job = run.job
-    said = (job["task"]["name"], job["algorithm"], job["seed"])
-    if said != (one["task"], one["algorithm"], one["seed"]):
+    said = (job["algorithm"], job["seed"], *(job["task"].get(name) for name in WORLD if name in task))
+    if said != (one["algorithm"], one["seed"], *(task[name] for name in WORLD if name in task)):
         raise ResultError(
             f"{run.path} is damaged: its key belongs to {one['algorithm']} on {one['task']} with seed {one['seed']}, "
-            f"but it says {said[1]} on {said[0]} with seed {said[2]}; remove it and run the benchmark again"
+            f"but it says {said[0]} on {job['task']['name']} with seed {said[1]}; remove it and run the benchmark again"
         )
 
 
@@ -268,13 +276,15 @@ def read_suite(folder: Path) -> dict[str, Any]:
     return content
 
 
-def read_runs(folder: Path) -> list[Run]:
-    """All runs of a folder, in the order of their names.
+def read_runs(folder: Path) -> tuple[list[Run], int]:
+    """All runs of a folder, in the order of their names, and how many there are of an older format.
 
     Raises:
         ResultError: a file is damaged.
     """
-    return [read_run(path) for path in sorted(folder.glob("runs/*/*.json"))]
+    paths = sorted(folder.glob("runs/*/*.json"))
+    older = [path for path in paths if is_older(load(path))]
+    return [read_run(path) for path in paths if path not in older], len(older)
 
 
 def read_run(path: Path) -> Run:
@@ -333,6 +343,7 @@ def _cost(node: Node) -> Cost:
     if kind not in ("spiking", "dense"):
         raise own.damaged(f"{own.name('kind')} must be spiking or dense, got {brief(kind, text=repr)}")
     return Cost(
+        steps=node.number("steps"),
         seconds=node.number("seconds"),
         cpu_seconds=node.number("cpu_seconds"),
         startup_seconds=node.number("startup_seconds"),

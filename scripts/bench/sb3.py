@@ -44,6 +44,48 @@ def kind_of(algorithm: str) -> Any:
         raise HebbitError("baselines need Stable-Baselines3 and torch: pip install 'hebbit[sb3]'") from error
 
 
+class Drawn:
+    """A model whose stochastic answers are drawn for each observation of a batch and each step on its own.
+
+    Left alone, a model with state-dependent exploration would answer with the noise that its last rollout has left, and
+    DQN would toss one coin for the whole batch. ARS has no stochastic policy: its answers are the greedy ones.
+    """
+
+    def __init__(self, model: Any) -> None:
+        """Take over a model."""
+        self.model = model
+        self._coins = np.random.default_rng(model.seed or 0)
+        self._answers = 0
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[Any, Any]:
+        """Action and state for one observation or a batch."""
+        if deterministic or episode_start is None:
+            answer: tuple[Any, Any] = self.model.predict(observation, state, episode_start, deterministic)
+            return answer
+        if hasattr(self.model, "exploration_rate"):
+            return self._tossed(observation, len(episode_start)), None
+        if getattr(self.model, "use_sde", False):
+            self._shake(np.asarray(episode_start))
+        drawn: tuple[Any, Any] = self.model.predict(observation, state, episode_start, False)
+        return drawn
+
+    def _shake(self, episode_start: NDArray[np.bool_]) -> None:
+        """New noise for each observation, when an episode begins and as often as in training."""
+        every = self.model.sde_sample_freq
+        if episode_start.any() or (every > 0 and self._answers % every == 0):
+            self.model.policy.reset_noise(len(episode_start))
+        self._answers += 1
+
+    def _tossed(self, observation: Any, n: int) -> Any:
+        """Greedy actions, each replaced by a random one with the model's own small rate."""
+        actions = self.model.predict(observation, deterministic=True)[0]
+        explore = self._coins.random(n) < self.model.exploration_rate
+        space = self.model.action_space
+        return np.where(explore, space.start + self._coins.integers(space.n, size=n), actions)
+
+
 class Normalized:
     """A policy that sees observations normalised by fixed statistics."""
 
@@ -75,9 +117,9 @@ def load(path: Path, algorithm: str) -> Policy:
         raise HebbitError(f"{path} cannot be loaded as a model of {algorithm}: {error}") from error
     beside = path.with_name(path.name.removesuffix(".zip") + ".normalization.npz")
     if not beside.exists():
-        return model  # type: ignore[no-any-return]  # SB3 is untyped here
+        return Drawn(model)
     with np.load(beside) as arrays:
-        return Normalized(model, normalizer({name: arrays[name] for name in arrays.files}))
+        return Normalized(Drawn(model), normalizer({name: arrays[name] for name in arrays.files}))
 
 
 def normalizer(statistics: Mapping[str, NDArray[Any]]) -> Callable[[Any], Any]:
@@ -104,7 +146,8 @@ class Theirs:
         self.model = self._make()
         venv = self.model.get_vec_normalize_env()
         self._venv = venv if venv is not None and venv.norm_obs else None
-        self.policy: Policy = Normalized(self.model, venv.normalize_obs) if self._venv is not None else self.model
+        drawn = Drawn(self.model)
+        self.policy: Policy = drawn if self._venv is None else Normalized(drawn, self._venv.normalize_obs)
 
     def _make(self) -> Any:
         from stable_baselines3.common.env_util import make_vec_env
@@ -129,13 +172,15 @@ class Theirs:
         """Train to the end of the budget, which the algorithm may exceed by a rollout."""
         self.model.learn(steps, callback)
 
+    def steps(self) -> int:
+        """Steps that were made, over all environments; an algorithm finishes the rollout that it has begun."""
+        return int(self.model.num_timesteps)
+
     def save(self, folder: Path) -> None:
         """Write ``model.zip`` and the statistics of the observations."""
         self.model.save(folder / "model.zip")
         if self._venv is not None:
             own = self._venv.obs_rms
-            if isinstance(own, dict):
-                raise HebbitError("normalised Dict observations cannot be saved; leave normalize out of the settings")
             np.savez(
                 folder / NORMALIZATION,
                 mean=own.mean,

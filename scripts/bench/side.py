@@ -20,6 +20,9 @@ class Side(Protocol):
     def learn(self, steps: int, callback: Callback) -> None:
         """Train to the end of the budget."""
 
+    def steps(self) -> int:
+        """Steps that were made, over all environments."""
+
     def save(self, folder: Path) -> None:
         """Write ``model.zip``, and whatever else is needed to answer, into a folder."""
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,8 +13,12 @@ from typing import Any
 from hebbit.agents.environment import EnvSpec, episode_seed, whole
 from hebbit.agents.errors import HebbitError, brief
 
+BASELINES = ("ppo", "a2c", "dqn", "qrdqn", "ars")
+"""Algorithms of Stable-Baselines3 and its contrib package."""
 SUITES = ("classic", "box2d", "minatar", "smoke")
 """Those that come along."""
+EVALUATION_SEED = 1 << 31
+"""Of the final episodes: far from the seeds that people train and tune with, whose evaluations have the same stream."""
 CURVE_EPISODES = 10
 """Episodes of a point of the learning curve."""
 CURVE_FIRST = 1_000_000
@@ -34,8 +39,8 @@ class Task:
     """As ``hebbit train --wrapper`` takes them, inner first."""
     episodes: int = 100
     """Of the final evaluation, greedy and stochastic each."""
-    evaluation_seed: int = 0
-    """The episodes are reset with Philox words of this seed in the evaluation stream, whatever the training seed."""
+    evaluation_seed: int = EVALUATION_SEED
+    """The final episodes are reset with Philox words of this seed in the evaluation stream, whatever the run's seed."""
     threshold: float | None = None
     """Mean return that counts as solved; by default the one that Gymnasium registers."""
     score_low: float | None = None
@@ -58,7 +63,7 @@ class Task:
     def curve_seeds(self) -> list[int]:
         """What the episodes of every point of the learning curve are reset with."""
         numbers = range(CURVE_FIRST, CURVE_FIRST + CURVE_EPISODES)
-        return [episode_seed(self.evaluation_seed, 0, e, evaluation=True) for e in numbers]
+        return [episode_seed(0, 0, e, evaluation=True) for e in numbers]
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,8 @@ def _task(row: Mapping[str, Any], source: str) -> Task:
     for key, kind, what in checks:
         if key in row and (not isinstance(row[key], kind) or isinstance(row[key], bool)):
             raise HebbitError(f"{where}: {key} must be {what}, got {brief(row[key], text=repr)}")
+    _check_scales(row, where)
+    _check_settings(row.get("settings", {}), where)
     numbers = {
         key: whole(row[key], f"{where}: {key}") for key in ("steps", "episodes", "evaluation_seed") if key in row
     }
@@ -135,6 +142,22 @@ def _task(row: Mapping[str, Any], source: str) -> Task:
     wrappers = tuple(str(one) for one in row.get("wrappers", ()))
     name = row.get("name") or str(row["env_id"]).rpartition(":")[2]
     return Task(**{**row, **numbers, "name": name, "wrappers": wrappers})
+
+
+def _check_scales(row: Mapping[str, Any], where: str) -> None:
+    scales = {key: row[key] for key in ("threshold", "score_low", "score_high") if key in row}
+    for key, value in scales.items():
+        if not math.isfinite(value):
+            raise HebbitError(f"{where}: {key} must be finite, got {value}")
+    if {"score_low", "score_high"} <= scales.keys() and not scales["score_low"] < scales["score_high"]:
+        raise HebbitError(f"{where}: score_low must be less than score_high, got {brief(scales)}")
+
+
+def _check_settings(settings: Mapping[str, Any], where: str) -> None:
+    _known(settings, ("hebbit", *BASELINES), f"{where}, settings,")
+    for name, own in settings.items():
+        if not isinstance(own, dict):
+            raise HebbitError(f"{where}: settings of {name} must be a table, got {brief(own, text=repr)}")
 
 
 def _known(row: Mapping[str, Any], names: Iterable[str], where: str) -> None:

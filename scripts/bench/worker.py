@@ -10,6 +10,7 @@ _BEGAN = time.perf_counter()
 
 import json  # noqa: E402  the clock runs before the imports, which are part of the start-up
 import os  # noqa: E402
+import signal  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 from collections.abc import Mapping, Sequence  # noqa: E402
@@ -34,17 +35,24 @@ def _outlive() -> None:
     """End at once when standard input does."""
     while sys.stdin.read(1 << 16):
         pass
+    # with whatever the environment has started
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGKILL)
     os._exit(ABANDONED)
 
 
 def work(content: Mapping[str, Any], invocation: str, folder: Path) -> None:
     """Train, evaluate and write everything into a folder."""
+    from hebbit.agents.errors import HebbitError
     from hebbit.agents.files import atomic_write_text
     from hebbit.scripts.bench import jobs
     from hebbit.scripts.bench.rowbook import about, blank
     from hebbit.scripts.bench.side import Side
 
     job = jobs.of_dict(content)
+    here = jobs.versions(job.algorithm)
+    if here != job.versions:
+        raise HebbitError(f"the versions here are {here}, the benchmark's {job.versions}: install the same ones")
     side: Side
     if job.algorithm == jobs.OURS:
         from hebbit.scripts.bench.ours import Ours
@@ -67,7 +75,9 @@ def measure(job: Any, side: Any, startup: float) -> dict[str, Any]:
     referee = Referee(job, side.policy)
     referee.begin()
     side.learn(job.steps, referee)
-    referee.end()
+    steps = side.steps()
+    referee.end(steps)
+    peak = peak_bytes()
     task = job.whole_task()
     final = {}
     for name, greedy in (("greedy", True), ("stochastic", False)):
@@ -77,7 +87,8 @@ def measure(job: Any, side: Any, startup: float) -> dict[str, Any]:
         "seconds": round(referee.clock.wall, 4),
         "cpu_seconds": round(referee.clock.cpu, 4),
         "startup_seconds": round(startup, 3),
-        "peak_bytes": peak_bytes(),
+        "steps": steps,
+        "peak_bytes": peak,
         "policy_bytes": side.policy_bytes(),
         "answer_seconds": answer_seconds(side.policy, task),
         "operations": side.operations(),
@@ -110,9 +121,12 @@ class Referee:
             self.clock.start()
         return True
 
-    def end(self) -> None:
-        """Stop the clock."""
+    def end(self, steps: int) -> None:
+        """Stop the clock, and play as the last point what came of it all: updates may follow the last step."""
         self.clock.stop()
+        if self.points[-1]["steps"] == steps:
+            self.points.pop()
+        self._play(steps)
 
     def _play(self, steps: int) -> None:
         from hebbit.scripts.bench.play import play
@@ -147,9 +161,13 @@ def answer_seconds(policy: Any, task: Any) -> float:
 
 
 def peak_bytes() -> int | None:
-    """Largest memory of this process, where the system tells it."""
+    """Largest memory of this process so far, where the system tells it."""
     if sys.platform == "win32":
         return None
+    if os.path.exists("/proc/self/status"):
+        # ru_maxrss would begin with what the parent had when it started this process
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

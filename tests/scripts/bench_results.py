@@ -56,7 +56,7 @@ class Made:
                     expected.append(one)
                     self.write_run(folder, job, key)
         suite = {
-            "format": 1,
+            "format": 2,
             "suite": "made-up",
             "tasks": [task(name) for name in self.tasks],
             "algorithms": list(self.algorithms),
@@ -79,7 +79,7 @@ class Made:
         status = self.failed.get((name, algorithm, seed), "done")
         if status == "missing":
             return
-        row = {"format": 1, "key": key, "job": job, "status": status, "error": None}
+        row = {"format": 2, "key": key, "job": job, "status": status, "error": None}
         row |= {"machine": dict(self.machine), "invocation": self.invocation}
         row |= {"finished": f"2026-11-22T13:{seed % 60:02d}:00+00:00"}
         if status == "done":
@@ -103,22 +103,23 @@ def measured(job: Mapping[str, Any], points: int = 12) -> dict[str, Any]:
         scores = np.minimum(score + generator.normal(0, 0.1, episodes), 1)
         return [float(x) for x in np.round(low + (high - low) * scores, 1)]
 
-    marks = np.round(np.linspace(0, steps, points)).astype(int)
+    even = np.round(np.linspace(0, steps, points)).astype(int)
+    shared = [digit * 10**power for digit in (1, 2, 3, 5) for power in range(3, 7) if digit * 10**power <= steps]
     rate = generator.uniform(5, 8) / steps * (2 if spiking else 1)
     speed = generator.uniform(0.9, 1.1) * (4e-5 if spiking else 4e-4)
-    curve = [
-        {
-            "steps": int(mark),
-            "seconds": 1.1 * float(mark * speed),
-            "cpu_seconds": float(mark * speed),
-            "greedy": returns(skill * (1 - float(np.exp(-rate * mark))), 10),
-        }
-        for mark in marks
-    ]
+
+    def point(mark: int) -> dict[str, Any]:
+        seconds = float(mark * speed)
+        greedy = returns(skill * (1 - float(np.exp(-rate * mark))), 10)
+        return {"steps": int(mark), "seconds": 1.1 * seconds, "cpu_seconds": seconds, "greedy": greedy}
+
+    curve = [point(mark) for mark in even]
     final = {}
     for kind, loss in (("greedy", 0.0), ("stochastic", 0.08)):
         final[kind] = {"returns": returns(skill - loss, 100), "lengths": [100] * 100}
-    return {"final": final, "curve": curve, "cost": cost(spiking, curve[-1], generator)}
+    costs = {"steps": steps, **cost(spiking, curve[-1], generator)}
+    curve += [point(mark) for mark in shared if mark not in even]
+    return {"final": final, "curve": sorted(curve, key=lambda one: int(one["steps"])), "cost": costs}
 
 
 def cost(spiking: bool, last: Mapping[str, Any], generator: np.random.Generator) -> dict[str, Any]:

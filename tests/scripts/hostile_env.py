@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,12 @@ class Hostile(gym.Wrapper[Any, Any, Any, Any]):
             raise RuntimeError("the world has ended")
         if what == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if what == "leave":
+            sys.exit(0)
+        if what == "start another process, and wait":
+            # it inherits the pipe's end, and would hold it open for ever
+            with open(self.folder / "pipe") as pipe:
+                subprocess.Popen(["cat"], stdin=pipe).wait()
         if what == "kill the parent, once":
             order.unlink()
             os.kill(os.getppid(), signal.SIGKILL)

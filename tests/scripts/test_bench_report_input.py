@@ -186,7 +186,7 @@ class TestUnusual:
 
 
 DAMAGE: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
-    "format": ("has format 2, but this hebbit reads format 1", lambda row: row.update(format=2)),
+    "format": ("has format 3, but this hebbit reads format 2", lambda row: row.update(format=3)),
     "status": ("status must be done, crashed or timed out", lambda row: row.update(status="lost")),
     "no job": ("job must be an object, got None", lambda row: row.pop("job")),
     "seed": ("job.seed must be a whole number, got True", lambda row: row["job"].update(seed=True)),

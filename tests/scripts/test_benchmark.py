@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from hebbit.agents import AgentConfig, SpikingAgent
 from hebbit.scripts.bench import engine, jobs
 from hebbit.scripts.bench.jobs import Job
 from hebbit.scripts.bench.play import play, stacked
-from hebbit.scripts.bench.rowbook import Book
+from hebbit.scripts.bench.rowbook import Book, failed
 from hebbit.scripts.bench.suites import Suite, Task, parse
 
 Cli = Callable[..., Any]
@@ -73,11 +74,13 @@ def test_a_run_is_what_anyone_finds(suite: Path, cli: Cli) -> None:
     kept = SpikingAgent.load(Path("r", "models", f"{job.stem}.zip"))
     assert kept.digest() == agent.digest()
     task = job.whole_task()
-    # one by one instead of side by side
     for name, greedy in (("greedy", True), ("stochastic", False)):
         assert len(row["final"][name]["returns"]) == 3
-        alone = play(agent, task.environment().make, task.final_seeds(), greedy, width=1).returns
-        assert greedy is False or row["final"]["greedy"]["returns"] == alone.tolist()
+        again = play(kept if greedy else agent, task.environment().make, task.final_seeds(), greedy)
+        assert row["final"][name]["returns"] == again.returns.tolist()
+        assert row["final"][name]["lengths"] == again.lengths.tolist()
+    assert row["cost"]["steps"] == 300 and 50 * 2**20 < row["cost"]["peak_bytes"] < 2**30
+    assert 0 < row["cost"]["answer_seconds"] < 0.1
     assert [point["steps"] for point in row["curve"]] == job.marks() and job.marks()[-1] == 300
     assert row["curve"][-1]["greedy"] == play(agent, task.environment().make, task.curve_seeds()).returns.tolist()
     seconds = [point["seconds"] for point in row["curve"]]
@@ -89,7 +92,7 @@ def test_operations_are_those_of_the_brain(suite: Path, cli: Cli) -> None:
     (row,) = rows("r").values()
     operations, brain = row["cost"]["operations"], SpikingAgent("CartPole-v1", config={"pool_words": 2}).brain_config
     assert operations["neuron_updates_per_action"] == 2 * 32 * 8
-    assert operations["parameters"] == brain.outputs * brain.words * 32
+    assert operations["parameters"] == brain.units * brain.words * 32
     assert row["cost"]["policy_bytes"] == brain.units * brain.words * 32 + 2 * 32 // 2
     # every spike goes to both motor units, a sensory one to some of the pool as well
     assert operations["synaptic_per_action"] > brain.units * operations["spikes_per_action"] > 0
@@ -106,6 +109,10 @@ def test_nothing_is_done_twice(suite: Path, cli: Cli, monkeypatch: pytest.Monkey
     assert status == 0 and "2 runs, 2 of them are finished" in out
     status, out, _ = cli("benchmark --suite tiny.toml --seeds 2 --out elsewhere --cache r")
     assert status == 0 and rows("elsewhere") == rows("r")
+    models = [sorted(path.name for path in Path(where, "models").rglob("*.zip")) for where in ("r", "elsewhere")]
+    assert models[0] == models[1] and len(models[0]) == 2
+    status, _, err = cli("benchmark --suite tiny.toml --seeds 2 --out third --cache nowhere")
+    assert status == 2 and "--cache nowhere holds no results" in err
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
@@ -132,6 +139,46 @@ def test_a_crash_is_a_row_and_is_tried_again(hostile: Callable[[str], Path], cli
     assert cli("benchmark --suite tiny.toml --seeds 1 --out r").status == 0
     ((row,)) = rows("r").values()
     assert row["status"] == "done"
+
+
+def test_whoever_leaves_without_a_result_has_none(hostile: Callable[[str], Path], cli: Cli) -> None:
+    hostile("leave")
+    assert cli("benchmark --suite tiny.toml --seeds 1 --out r").status == 3
+    ((row,)) = rows("r").values()
+    assert row["status"] == "crashed" and row["error"].startswith("ended with status 0 and no result")
+
+
+def test_other_versions_than_planned_are_refused(suite: Path) -> None:
+    (job,) = plan_of(suite).jobs
+    row = engine.perform(replace(job, versions={**job.versions, "contract": "77"}), "i", None).row
+    assert row["status"] == "crashed" and "install the same ones" in row["error"]
+
+
+def test_what_an_environment_started_ends_with_its_run(hostile: Callable[[str], Path], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (job,) = plan_of(hostile("start another process, and wait")).jobs
+    workers, found = engine.Workers(), []
+    thread = threading.Thread(target=lambda: found.append(engine.perform(job, "i", None, workers)))
+    thread.start()
+    with open(tmp_path / "pipe", "w") as pipe:
+        workers.end()
+        thread.join()
+        watch = select.poll()
+        watch.register(pipe, select.POLLERR)
+        assert watch.poll(60_000), "a process of the environment outlived its run"
+    assert found[0].row["status"] == "crashed"
+
+
+def test_the_command_has_a_timeout(suite: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+
+    def perform(job: Job, invocation: str, timeout: float | None, *_: Any) -> Any:
+        told.append(timeout)
+        return failed(job, invocation, "timed out", "given up after 7 seconds")
+
+    monkeypatch.setattr(engine, "perform", perform)
+    status, _, err = cli("benchmark --suite tiny.toml --seeds 1 --timeout 7 --out r")
+    assert status == 3 and told == [7] and "timed out: given up" in err
 
 
 def test_what_takes_too_long_is_given_up(suite: Path) -> None:
@@ -228,14 +275,39 @@ def test_points_of_curves_meet() -> None:
     assert len(marks(1_000_000)) < 45 and marks(1) == [0, 1]
 
 
-def test_earlier_algorithms_stay_in_the_table(suite: Path, tmp_path: Path) -> None:
+def test_what_can_still_be_compared_stays_in_the_table(suite: Path, tmp_path: Path) -> None:
     book, plan = Book(tmp_path / "r"), plan_of(suite)
     (job,) = plan.jobs
-    book.announce(replace(plan, algorithms=("hebbit", "ppo"), jobs=(job, replace(job, algorithm="ppo"))))
+    ppo = replace(job, algorithm="ppo")
+
+    def told() -> list[tuple[str, int]]:
+        content = json.loads((tmp_path / "r" / "suite.json").read_text())
+        assert len(content["tasks"]) == 1 and content["algorithms"] == ["hebbit", "ppo"]
+        return [(one["algorithm"], one["seed"]) for one in content["expected"]]
+
+    both = replace(plan, algorithms=("hebbit", "ppo"), jobs=(job, ppo), refused=(("CartPole-v1", "dqn"),))
+    book.announce(both)
+    # other seeds add up
     book.announce(replace(plan, jobs=(replace(job, seed=9),)))
-    told = json.loads((tmp_path / "r" / "suite.json").read_text())
-    assert [(one["algorithm"], one["seed"]) for one in told["expected"]] == [("ppo", 5), ("hebbit", 9)]
-    assert told["algorithms"] == ["hebbit", "ppo"] and len(told["tasks"]) == 1
+    assert told() == [("hebbit", 5), ("ppo", 5), ("hebbit", 9)]
+    kept = json.loads((tmp_path / "r" / "suite.json").read_text())["not_applicable"]
+    assert kept == [{"task": "CartPole-v1", "algorithm": "dqn"}]
+    # other settings take the place of the old ones
+    book.announce(replace(plan, jobs=(replace(job, settings={}),)))
+    assert told() == [("ppo", 5), ("hebbit", 5)]
+    # in another world nobody can be compared
+    world = replace(plan.suite.tasks[0], episodes=4)
+    book.announce(replace(plan, suite=Suite("tiny", (world,))))
+    assert told() == [("hebbit", 5)]
+
+
+def test_equal_runs_of_two_tasks_are_made_once(suite: Path, cli: Cli) -> None:
+    task = suite.read_text().partition("\n")[2]
+    suite.write_text(suite.read_text() + task.replace("[[tasks]]", "[[tasks]]\nname = 'b'"))
+    status, out, _ = cli("benchmark --suite tiny.toml --seeds 1 --jobs 2 --out r")
+    assert status == 0 and len(rows("r")) == 1 and "[1/1]" in out
+    status, out, err = cli("report r")
+    assert (status, err) == (0, "") and "Of 2 runs, 2 finished" in out
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def test_suites_that_come_along(name: str) -> None:
 
 def test_every_tuned_setting_belongs_to_a_known_environment() -> None:
     found = baselines.tuned()
-    assert tuple(found) == baselines.BASELINES
+    assert tuple(found) == suites.BASELINES
     for algorithm, rows in found.items():
         for env_id, settings in rows.items():
             assert env_id in gym.registry and settings["steps"] >= 20_000 and "policy" in settings, (algorithm, env_id)
@@ -41,6 +41,12 @@ def test_evaluation_seeds_are_those_of_evaluation_and_differ_from_the_curves() -
     assert len(set(task.final_seeds()) | set(task.curve_seeds())) == 100 + suites.CURVE_EPISODES
 
 
+def test_final_episodes_are_not_those_that_people_tune_with() -> None:
+    final = set(Task("CartPole-v1", 10).final_seeds())
+    for seed in range(2000):
+        assert not final & {episode_seed(seed, 0, e, evaluation=True) for e in range(20)}
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -56,6 +62,10 @@ def test_evaluation_seeds_are_those_of_evaluation_and_differ_from_the_curves() -
         ("[[tasks]]\nenv_id = 'A-v0'\nsteps = 3\nwrapers = []", "did you mean wrappers?"),
         ("[[tasks]]\nenv_id = 'A-v0'\nsteps = 3\n[[tasks]]\nenv_id = 'A-v0'\nsteps = 4", "twice"),
         ("[[tasks]\n", "must be TOML"),
+        ("[[tasks]]\nenv_id = 'A-v0'\nsteps = 3\nsettings = {hebit = {gamma = 1}}", "did you mean hebbit?"),
+        ("[[tasks]]\nenv_id = 'A-v0'\nsteps = 3\nsettings = {ppo = 5}", "settings of ppo must be a table"),
+        ("[[tasks]]\nenv_id = 'A-v0'\nsteps = 3\nthreshold = nan", "threshold must be finite"),
+        ("[[tasks]]\nenv_id = 'A-v0'\nsteps = 3\nscore_low = 2\nscore_high = 1", "less than score_high"),
     ],
 )
 def test_what_is_wrong_is_said(text: str, told: str) -> None:
