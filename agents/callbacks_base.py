@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hebbit.agents.environment import whole
+from hebbit.agents.errors import CheckpointError, HebbitError
 from hebbit.agents.logger import Logger
 
 Locals = dict[str, Any]
@@ -122,11 +124,39 @@ class BaseCallback:
         return {**own, "children": [child.state() for child in self.children]} if self.children else own
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state` gave, before training begins; with the same callbacks within this one."""
+        """Go on from what :meth:`state` gave, before training begins; with the same callbacks within this one.
+
+        Raises:
+            CheckpointError: it is the state of other callbacks; then nothing is restored.
+        """
+        self.check_state(state)
         for name in self.saved:
             setattr(self, name, state[name])
         for child, saved in zip(self.children, state.get("children", []), strict=True):
             child.restore(saved)
+
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """See that a state is one of such a callback, and of such callbacks within.
+
+        Raises:
+            CheckpointError: it is another one's.
+        """
+        expected = self.state()
+        if not isinstance(state, Mapping) or state.keys() != expected.keys():
+            got = sorted(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
+            raise CheckpointError(
+                f"the state of a {type(self).__name__} must have {sorted(expected)}, got {got}: restore it into the "
+                "callbacks that it was taken from"
+            )
+        children = state.get("children", [])
+        if not isinstance(children, Sequence) or len(children) != len(self.children):
+            raise CheckpointError(
+                f"the state of a {type(self).__name__} must be of {len(self.children)} callbacks within, got "
+                f"{len(children) if isinstance(children, Sequence) else type(children).__name__}: restore it into the "
+                "callbacks that it was taken from"
+            )
+        for child, saved in zip(self.children, children, strict=True):
+            child.check_state(saved)
 
     def _init_callback(self) -> None:
         """Override: the model is known."""
@@ -144,6 +174,18 @@ class BaseCallback:
 
     def _on_training_end(self) -> None:
         """Override: training has ended."""
+
+
+def at_least_one(value: Any, name: str) -> int:
+    """A whole number of at least 1.
+
+    Raises:
+        HebbitError: it is none.
+    """
+    number = whole(value, name)
+    if number < 1:
+        raise HebbitError(f"{name} must be at least 1, got {number}")
+    return number
 
 
 def _goes_on(answer: bool | None) -> bool:

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from hebbit.agents.callbacks_base import BaseCallback, Callback, EventCallback, as_callback, set_parent
+from hebbit.agents.callbacks_base import BaseCallback, Callback, EventCallback, as_callback, at_least_one, set_parent
 from hebbit.agents.connection import refuse_shared
+from hebbit.agents.environment import whole
+from hebbit.agents.errors import CheckpointError
+from hebbit.agents.evaluation import check_spaces
 from hebbit.agents.logger import EvaluationLog
 
 
@@ -17,7 +20,7 @@ class EvalCallback(EventCallback):
     """Evaluate every ``eval_freq`` steps, log it, and save the best model so far."""
 
     eval_env: Any
-    """An environment of its own, not the one that is learned from; its id, or an EnvSpec."""
+    """An environment of its own with the agent's spaces, not the one that is learned from; its id, or an EnvSpec."""
     _: KW_ONLY
     n_eval_episodes: int = 5
     """Episodes of an evaluation."""
@@ -37,8 +40,14 @@ class EvalCallback(EventCallback):
     """1 prints each evaluation."""
 
     def __post_init__(self) -> None:
-        """Make callbacks of what is triggered, and begin without a best."""
+        """Make callbacks of what is triggered, and begin without a best.
+
+        Raises:
+            HebbitError: a number is none, or no episodes are asked for.
+        """
         super().__init__(self.callback_after_eval, self.verbose)
+        self.n_eval_episodes = at_least_one(self.n_eval_episodes, "n_eval_episodes")
+        self.eval_freq = whole(self.eval_freq, "eval_freq")
         self._on_best = None if self.callback_on_new_best is None else as_callback(self.callback_on_new_best)
         if self._on_best is not None:
             self.children = [self._on_best, *self.children]
@@ -51,25 +60,44 @@ class EvalCallback(EventCallback):
         self._keep_rows: int | None = None
 
     def state(self) -> dict[str, Any]:
-        """Give the best mean return, None where there is none, and the rows of the log too."""
-        rows = self._keep_rows if self.evaluations is None else self.evaluations.rows
-        return {**super().state(), "best_mean_reward": _plain(self.best_mean_reward), "rows": rows or 0}
+        """Give the best mean return, None where there is none, and the rows of the log, None where there is none."""
+        return {**super().state(), "best_mean_reward": _plain(self.best_mean_reward), "rows": self._rows()}
+
+    def _rows(self) -> int | None:
+        """Rows that this training has written; None where nothing in the log's place is its own."""
+        if self.log_path is None:
+            return None
+        if self.evaluations is None:
+            return self._keep_rows or 0
+        # Without a row nothing was written yet: a file that is there all the same is an older one.
+        foreign = self.evaluations.rows == 0 and Path(self.log_path).exists()
+        return None if foreign else self.evaluations.rows
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore the best mean return, and cut later rows of the log when training begins."""
         super().restore(state)
         self.best_mean_reward = _number(state["best_mean_reward"])
-        self._keep_rows = int(state["rows"])
+        rows: int | None = state["rows"]
+        self._keep_rows = rows
+
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """See that the best mean return and the rows are numbers, too."""
+        super().check_state(state)
+        rows = state["rows"]
+        _check_number(state["best_mean_reward"])
+        if rows is not None and (type(rows) is not int or rows < 0):
+            raise CheckpointError(f"the rows of a log must be a whole number or null, got {rows!r}: begin anew")
 
     def _init_callback(self) -> None:
         training = getattr(self._model, "get_env", None)
         refuse_shared(self.eval_env, training and training())
+        check_spaces(self._model, self.eval_env)
         # Once: learn() may be called again on the same callback and goes on with the log.
         if self.log_path is not None and self.evaluations is None:
             self.evaluations = EvaluationLog(self.log_path, self._keep_rows)
 
     def _on_step(self) -> bool:
-        if self.eval_freq <= 0 or self.n_calls % self.eval_freq:
+        if self.eval_freq == 0 or self.n_calls % self.eval_freq:
             return True
         returns, lengths = self.model.evaluate(self.eval_env, self.n_eval_episodes, deterministic=self.deterministic)
         if self.evaluations is not None:
@@ -99,6 +127,11 @@ def _plain(reward: float) -> float | None:
 
 def _number(reward: float | None) -> float:
     return -np.inf if reward is None else float(reward)
+
+
+def _check_number(reward: Any) -> None:
+    if reward is not None and (isinstance(reward, bool) or not isinstance(reward, int | float)):
+        raise CheckpointError(f"the best mean return must be a number or null, got {reward!r}: begin anew")
 
 
 class _AfterEvaluations(BaseCallback):
@@ -164,6 +197,11 @@ class StopTrainingOnNoModelImprovement(_AfterEvaluations):
         """Go on being patient."""
         super().restore(state)
         self.last_best_mean_reward = _number(state["last_best_mean_reward"])
+
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """See that the best mean return is a number, too."""
+        super().check_state(state)
+        _check_number(state["last_best_mean_reward"])
 
     def _on_step(self) -> bool:
         best, goes_on = self.best_mean_reward, True

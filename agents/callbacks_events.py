@@ -9,18 +9,21 @@ import numpy as np
 from tqdm import tqdm
 
 from hebbit.agents.books import EPISODES_KEPT
-from hebbit.agents.callbacks_base import BaseCallback, Callback, EventCallback
+from hebbit.agents.callbacks_base import BaseCallback, Callback, EventCallback, at_least_one
 from hebbit.agents.environment import whole
-from hebbit.agents.errors import HebbitError
 
 
 class CheckpointCallback(BaseCallback):
     """Save the agent every ``save_freq`` steps as ``<name_prefix>_<timesteps>_steps.zip``; put it last in a list."""
 
     def __init__(self, save_freq: int, save_path: str | Path, name_prefix: str = "rl_model", verbose: int = 0) -> None:
-        """Take how often and where to save."""
+        """Take how often, 0 for never, and where to save.
+
+        Raises:
+            HebbitError: ``save_freq`` is no whole number of at least 0.
+        """
         super().__init__(verbose)
-        self.save_freq = save_freq
+        self.save_freq = whole(save_freq, "save_freq")
         self.save_path = Path(save_path)
         self.name_prefix = name_prefix
 
@@ -39,9 +42,13 @@ class StopTrainingOnMaxEpisodes(BaseCallback):
     saved = ("n_calls", "n_episodes")
 
     def __init__(self, max_episodes: int, verbose: int = 0) -> None:
-        """Take the number of episodes."""
+        """Take the number of episodes.
+
+        Raises:
+            HebbitError: it is less than 1.
+        """
         super().__init__(verbose)
-        self.max_episodes = max_episodes
+        self.max_episodes = at_least_one(max_episodes, "max_episodes")
         self.n_episodes = 0
 
     def _on_episode_end(self) -> bool:
@@ -58,10 +65,19 @@ class EveryNTimesteps(EventCallback):
     saved: tuple[str, ...] = ("n_calls", "last_time_trigger")
 
     def __init__(self, n_steps: int, callback: Callback = None) -> None:
-        """Take how often to trigger what."""
+        """Take how often to trigger what.
+
+        Raises:
+            HebbitError: ``n_steps`` is less than 1.
+        """
         super().__init__(callback)
-        self.n_steps = n_steps
+        self.n_steps = at_least_one(n_steps, "n_steps")
         self.last_time_trigger = 0
+
+    def _on_training_start(self) -> None:
+        # Training that begins anew counts from 0: the steps of the last one would keep this silent for as long.
+        if self.num_timesteps < self.last_time_trigger:
+            self.last_time_trigger = self.num_timesteps - self.num_timesteps % self.n_steps
 
     def _on_step(self) -> bool:
         if self.num_timesteps - self.last_time_trigger < self.n_steps:
@@ -79,15 +95,20 @@ class LogEveryNTimesteps(EveryNTimesteps):
     saved = (*EveryNTimesteps.saved, "recent")
 
     def __init__(self, n_steps: int) -> None:
-        """Take how often to log."""
-        if whole(n_steps, "n_steps") < 1:
-            raise HebbitError(f"n_steps must be at least 1, got {n_steps}")
+        """Take how often to log.
+
+        Raises:
+            HebbitError: ``n_steps`` is less than 1.
+        """
         super().__init__(n_steps)
         self.recent: list[list[float]] = []
         """Return and length of the latest episodes of all brains, as a checkpoint keeps them."""
         self._begun, self._first = 0.0, 0
 
     def _on_training_start(self) -> None:
+        super()._on_training_start()
+        if self.num_timesteps == 0:  # as the agent's own books
+            self.recent.clear()
         self._begun, self._first = time.perf_counter(), self.num_timesteps
 
     def _on_episode_end(self) -> bool:

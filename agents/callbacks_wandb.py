@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hebbit.agents.callbacks_base import BaseCallback
+from hebbit.agents.callbacks_base import BaseCallback, Locals
 from hebbit.agents.errors import HebbitError
-from hebbit.agents.logger import Value
+from hebbit.agents.logger import Logger, Value
 
 MODEL_FILE = "model.zip"
 
@@ -16,9 +16,15 @@ MODEL_FILE = "model.zip"
 class WandbOutput:
     """A logger's output that sends numbers to a run of Weights & Biases."""
 
-    def __init__(self, run: Any) -> None:
-        """Take the run, as ``wandb.init`` gives it."""
-        self.run = run
+    def __init__(self, run: Any, owned: bool, training: Locals) -> None:
+        """Take the run, as ``wandb.init`` gives it.
+
+        Args:
+            run: of Weights & Biases.
+            owned: whether it began with training and ends with it.
+            training: the training loop's own dict, by which a later training knows what an earlier one left.
+        """
+        self.run, self.owned, self.training = run, owned, training
 
     def write(self, values: Mapping[str, Value], step: int) -> None:
         """Send one dump, under its step."""
@@ -28,6 +34,12 @@ class WandbOutput:
 
     def close(self) -> None:
         """Nothing is held: whoever began the run ends it."""
+
+    def end(self) -> None:
+        """End the run, once, if it is this training's own."""
+        if self.owned:
+            self.owned = False
+            self.run.finish()
 
 
 class WandbCallback(BaseCallback):
@@ -68,20 +80,33 @@ class WandbCallback(BaseCallback):
         """Of the run, once there is one."""
         self._wandb = _imported()
         self._output: WandbOutput | None = None
-        self._owned = False
+        self._sent_from: Logger | None = None
 
     def _on_training_start(self) -> None:
+        self._end_broken()
         if self.num_timesteps == 0:
             self.run_id = None  # begun anew: steps of a run never go back
-        self._owned = self._wandb.run is None
-        self.run = self._begun() if self._owned else self._wandb.run
+        owned = self._wandb.run is None
+        self.run = self._begun() if owned else self._wandb.run
+        self._output = WandbOutput(self.run, owned, self.locals)
         self.run_id = str(self.run.id)
         # A run that goes on has them already, and they may have grown: they must be alike but for what is new.
         self.run.config.update(self._about(), allow_val_change=True)
-        self._output = WandbOutput(self.run)
+        self._sent_from = self.logger
         self.logger.outputs.append(self._output)
         if self.verbose:
             print(f"Logging to the wandb run {self.run_id}")
+
+    def _end_broken(self) -> None:
+        """End what a training that broke off has left, be it this callback's or another one's."""
+        for logger in (self._sent_from, self.logger):
+            outputs = [] if logger is None else logger.outputs
+            for output in [one for one in outputs if isinstance(one, WandbOutput) and one.training is not self.locals]:
+                outputs.remove(output)
+                output.end()
+        if self._output is not None and self._output.training is not self.locals:
+            self._output.end()  # it broke off before anything was sent
+        self.run = self._output = None
 
     def _begun(self) -> Any:
         known = {} if self.run_id is None else {"id": self.run_id, "resume": "allow"}
@@ -102,11 +127,11 @@ class WandbCallback(BaseCallback):
     def _on_training_end(self) -> None:
         if self.save_model:
             self._save()
+        assert self._output is not None
         if self._output in self.logger.outputs:
             self.logger.outputs.remove(self._output)
-        if self._owned:
-            self.run.finish()
-        self.run = self._output = None
+        self._output.end()
+        self.run = self._output = self._sent_from = None
 
     def _save(self) -> None:
         """Keep the agent as the run's artifact; wandb has copied the file when this returns."""

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hebbit.agents.environment import EnvSpec, episode_seed, whole
-from hebbit.agents.errors import HebbitError, ObservationError
+from hebbit.agents.errors import HebbitError, ObservationError, brief
+from hebbit.agents.sb3_env import from_sb3
 
 EPISODE_LIMIT = 10_000
 """Steps after which an episode without an end of its own is cut: a calm policy may run in circles for ever."""
@@ -42,6 +43,9 @@ def evaluate(
         seed: episode e is reset with a Philox word of (seed, brain, e) in the evaluation stream.
         brain: see seed.
         on_step: called after every step (to render, or to count).
+
+    Raises:
+        HebbitError: it is no environment, or it has other spaces than the agent's.
     """
     episodes = whole(episodes, "episodes")
     spec = EnvSpec(env) if isinstance(env, str) else env
@@ -50,6 +54,7 @@ def evaluate(
         raise HebbitError(f"env must be one Env, an id or an EnvSpec to evaluate in, got {type(env).__name__}")
     returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
     try:
+        check_spaces(policy, own)
         for episode in range(episodes):
             first = episode_seed(seed, brain, episode, evaluation=True)
             returns[episode], lengths[episode] = _play(policy, own, first, deterministic, on_step)
@@ -57,6 +62,38 @@ def evaluate(
         if own is not env:
             own.close()
     return returns, lengths
+
+
+def check_spaces(policy: Any, env: Any) -> None:
+    """Refuse an environment whose spaces are not the agent's: its answers there would mean nothing.
+
+    A policy without spaces is believed, and so is one of Stable-Baselines3, whose ``predict`` turns images itself.
+
+    Args:
+        policy: whatever answers.
+        env: an environment; its id or an EnvSpec is made, asked and closed; anything else is not looked at.
+
+    Raises:
+        HebbitError: they differ.
+    """
+    spaces = getattr(policy, "observation_space", None), getattr(policy, "action_space", None)
+    if from_sb3(policy) or not all(isinstance(space, gym.Space) for space in spaces):
+        return
+    spec = EnvSpec(env) if isinstance(env, str) else env
+    own = spec.make() if isinstance(spec, EnvSpec) else spec
+    if not isinstance(own, gym.Env):
+        return
+    try:
+        others = own.observation_space, own.action_space
+    finally:
+        if own is not env:
+            own.close()
+    if others != spaces:
+        (seen, acted), (shown, taken) = map(brief, spaces), map(brief, others)
+        raise HebbitError(
+            f"env must have the agent's spaces {seen} and {acted} to evaluate in, got {shown} and {taken}: wrap it as "
+            "in training; after a VecNormalize use Stable-Baselines3's evaluate_policy with the same VecNormalize"
+        )
 
 
 def _play(

@@ -20,7 +20,19 @@ from hebbit.agents.connection import refuse_shared
 from hebbit.agents.environment import EnvSpec, checked_seed, episode_seed, whole
 from hebbit.agents.errors import BackendError, HebbitError, ObservationError
 from hebbit.agents.evaluation import EPISODE_LIMIT, carried
-from hebbit.agents.tape import CUT, RUNNING, TERMINATED, TRUNCATED, Recording, Tape, columns, flattened, halves, packed
+from hebbit.agents.tape import (
+    CUT,
+    RUNNING,
+    TERMINATED,
+    TRUNCATED,
+    Recording,
+    Tally,
+    Tape,
+    columns,
+    flattened,
+    halves,
+    packed,
+)
 from hebbit.agents.taps import Heard, tapped
 from hebbit.agents.twin import Seen, Twin
 from hebbit.backends.equations import Clock
@@ -80,6 +92,8 @@ class BrainRecorder:
         """Seen so far, kept or not."""
         self.episodes = 0
         """Begun so far."""
+        self.tally = Tally()
+        """Returns and ends of the episodes, over all presentations."""
         self._open: _Open | None = None
         self._twin: Twin | None = None
 
@@ -96,6 +110,7 @@ class BrainRecorder:
     def clear(self) -> None:
         """Forget what was recorded and count from 0."""
         self.presentations = self.episodes = self.tape.written = 0
+        self.tally = Tally()
         self._open = None
 
     def recording(self) -> Recording:
@@ -261,6 +276,7 @@ class BrainRecorder:
         opened, agent = self._open, self.agent
         assert opened is not None
         opened.reward = int(agent._integer_rewards([reward])[0])
+        self.tally.met(reward, end)
         if opened.place is not None:
             self.tape.amend(opened.place, {"reward": reward, "end": end})
         if end == TERMINATED:
@@ -280,8 +296,9 @@ class BrainRecorder:
         fresh_number = heard.flag == Flag.START or opened is None
         if heard.flag != Flag.START and opened is not None:
             opened.reward = heard.reward
+            end = {Flag.TERMINATED: TERMINATED, Flag.TRUNCATED: TRUNCATED}.get(Flag(heard.flag), RUNNING)
+            self.tally.met(heard.told, end)
             if opened.place is not None:
-                end = {Flag.TERMINATED: TERMINATED, Flag.TRUNCATED: TRUNCATED}.get(Flag(heard.flag), RUNNING)
                 self.tape.amend(opened.place, {"reward": heard.told, "end": end})
             self._close(value)
         self._close(None)
@@ -342,6 +359,8 @@ class BrainRecorder:
     def _begin(self, opened: _Open, start: bool, fresh_number: bool) -> None:
         """Count a presentation whose consequences are to come."""
         self.episodes += fresh_number
+        if start or fresh_number:
+            self.tally.begin(start)
         if opened.place is not None:
             known = {"start": start, "episode": self.episodes - 1, "number": self.presentations}
             self.tape.amend(opened.place, known)
@@ -351,6 +370,8 @@ class BrainRecorder:
     def _close(self, value: NDArray[np.int32] | None) -> None:
         """The value of what follows is known, or will never be."""
         opened, self._open = self._open, None
+        if opened is not None and opened.reward is None:
+            self.tally.begin(False)
         if opened is None or opened.place is None or value is None or opened.reward is None:
             return
         gamma = self.agent.state.params[self.brain, :, Param.GAMMA].astype(np.int64)

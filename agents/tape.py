@@ -1,7 +1,7 @@
 """Recordings: what a brain did, presentation by presentation, as arrays; and the ring that they are kept in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from hebbit.agents.files import replacing
 from hebbit.backends.philox import lanes
 from hebbit.backends.spec import LANES, Arrays
 
+BLOCK_BYTES = 1 << 22
+"""Of spikes that are being counted."""
 RUNNING, TERMINATED, TRUNCATED, CUT = range(4)
 """How an episode goes on after a presentation; CUT: nobody played it further."""
 
@@ -79,8 +81,12 @@ class Recording:
         """Spikes of each neuron in each presentation: uint8 [N, words, 32], 0..C."""
         words: NDArray[np.uint32] = getattr(self, kind)
         total = np.zeros((len(words), words.shape[2], LANES), np.uint8)
-        for cycle in range(words.shape[1]):
-            total += lanes(words[:, cycle])
+        # unpacking takes 8 bytes a neuron on the way
+        size = max(1, BLOCK_BYTES // (8 * LANES * max(1, words.shape[2])))
+        for first in range(0, len(words), size):
+            part = slice(first, first + size)
+            for cycle in range(words.shape[1]):
+                total[part] += lanes(words[part, cycle])
         return total
 
     def excitements(self) -> NDArray[np.uint8]:
@@ -90,7 +96,7 @@ class Recording:
 
     def arrays(self) -> Arrays:
         """Everything by name, fit for ``np.savez``."""
-        return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+        return {own.name: np.asarray(getattr(self, own.name)) for own in fields(self)}
 
     def last(self, number: int) -> "Recording":
         """The latest presentations alone."""
@@ -98,7 +104,7 @@ class Recording:
 
     def rows(self, which: slice | NDArray[Any]) -> "Recording":
         """Some presentations alone."""
-        kept = {field.name: getattr(self, field.name) for field in fields(self)}
+        kept = {own.name: getattr(self, own.name) for own in fields(self)}
         cut = {name: value[which] for name, value in kept.items() if isinstance(value, np.ndarray)}
         return Recording(**{**kept, **cut})
 
@@ -106,6 +112,41 @@ class Recording:
         """Write everything to a compressed npz, whole or not at all."""
         with replacing(path, what="recording") as file:
             np.savez_compressed(file, **self.arrays())  # type: ignore[arg-type]  # the stub takes names for flags
+
+
+@dataclass
+class Tally:
+    """Episodes of all presentations, whether these are kept or not."""
+
+    whole: int = 0
+    """Episodes that were seen from their start to their own end."""
+    total: float = 0.0
+    """Sum of their returns, as the environment gave them."""
+    ends: dict[int, int] = field(default_factory=lambda: dict.fromkeys((TERMINATED, TRUNCATED, CUT), 0))
+    """Episodes by how they ended."""
+    _running: float | None = None
+    """Return so far of an episode of which nothing was missed."""
+
+    @property
+    def return_mean(self) -> float | None:
+        """Mean return of whole episodes, if there is one."""
+        return self.total / self.whole if self.whole else None
+
+    def begin(self, start: bool) -> None:
+        """An episode starts, or one goes on of which something was missed."""
+        self._running = 0.0 if start else None
+
+    def met(self, reward: float, end: int) -> None:
+        """Something came of an action."""
+        if self._running is not None:
+            self._running += reward
+        if end == RUNNING:
+            return
+        self.ends[end] += 1
+        if self._running is not None and end != CUT:
+            self.whole += 1
+            self.total += self._running
+        self._running = None
 
 
 def columns(agent: SpikingAgent) -> list[str]:

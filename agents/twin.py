@@ -16,10 +16,26 @@ from hebbit.backends import spec
 from hebbit.backends.equations import I32, Clock
 from hebbit.backends.philox import draws, lanes, random_number
 from hebbit.backends.spec import LANES, BrainConfig, Param, Stream
-from hebbit.backends.wiring import source_lane, thresholds, wire
+from hebbit.backends.wiring import Wiring, source_lane, thresholds, wire
 
+NOISE_PLANES = range(4)
+SPONTANEOUS_PLANES = range(4, 4 + spec.BASE_BITS)
+CHANCE_PLANES = range(16, 16 + spec.CHANCE_BITS)
+ROUNDING_PLANES = range(24, 27)
+"""What each plane of a pool word's random words is for, as in :mod:`hebbit.backends.equations` ..."""
 POOL_PLANES = 28
-"""Planes of a pool word's random words: seven draws."""
+"""... and all of them: seven draws."""
+
+
+def gather(config: BrainConfig, wiring: Wiring) -> NDArray[np.intp]:
+    """Which sensory neuron each slot reads: [W, slots, 32]; the last one, which is none, for slots unused."""
+    most = int(wiring.slots.max()) if len(wiring.slots) else 0
+    sources = np.full((config.pool_words, most, LANES), config.sensory_words * LANES, np.intp)
+    for word, slots in enumerate(wiring.slots):
+        for slot in range(slots):
+            lane = source_lane(wiring.rotation[word, slot], wiring.xor[word, slot])
+            sources[word, slot] = int(wiring.source[word, slot]) * LANES + lane
+    return sources
 
 
 class Seen(NamedTuple):
@@ -62,22 +78,11 @@ class Twin:
         wiring = wire(config, self.generation, self.key)
         self._slots = wiring.slots
         self._threshold = thresholds(config, wiring)[:, None]
-        self._sources = self._gather(wiring)
+        self._sources = gather(config, wiring)
         cycle, plane, lane = np.ogrid[: config.cycles, :POOL_PLANES, :LANES]
         self._turned = (lane - cycle * (2 * plane + 1)) % LANES
         self._word_params = params[np.arange(config.words) % config.clusters][config.sensory_words :]
         self.weights: I32 = arrays["weights"][row].astype(np.int32)
-
-    def _gather(self, wiring: Any) -> NDArray[np.intp]:
-        """Which sensory neuron each slot reads: [W, slots, 32]; the last one, which is none, for slots unused."""
-        config = self.config
-        most = int(wiring.slots.max()) if len(wiring.slots) else 0
-        sources = np.full((config.pool_words, most, LANES), config.sensory_words * LANES, np.intp)
-        for word, slots in enumerate(wiring.slots):
-            for slot in range(slots):
-                lane = source_lane(wiring.rotation[word, slot], wiring.xor[word, slot])
-                sources[word, slot] = int(wiring.source[word, slot]) * LANES + lane
-        return sources
 
     def is_still(self, seed: int, arrays: Mapping[str, Any]) -> bool:
         """Whether the brain there is the same but for what learning changes."""
@@ -138,20 +143,22 @@ class Twin:
         drawn = draws(words, clock.presentation, 0, range(POOL_PLANES // 4), stream, self.key)
         planes = lanes(np.moveaxis(drawn, 2, 1).reshape(POOL_PLANES, config.pool_words))
 
-        def number(first: int, bits: int) -> I32:
+        def number(own: range) -> I32:
             total = np.zeros((config.cycles, config.pool_words, LANES), np.int32)
-            for bit in range(bits):
-                turned = planes[first + bit][:, self._turned[:, first + bit]]
+            for bit, plane in enumerate(own):
+                turned = planes[plane][:, self._turned[:, plane]]
                 total += turned.swapaxes(0, 1).astype(np.int32) << bit
             return total
 
         none = np.zeros((config.cycles, config.pool_words, LANES), np.int32)
         loud = not clock.calm and bool(p[:, Param.NOISE].any())
-        noise = number(0, 4) % (1 << p[:, Param.NOISE])[:, None] if loud else none
+        noise = number(NOISE_PLANES) % (1 << p[:, Param.NOISE])[:, None] if loud else none
         rates = [eq.anneal(int(q[Param.BASE_RATE]), int(q[Param.BASE_AGE]), clock.presentation) for q in p]
         young = clock.stream == 0 and any(rates)
-        spontaneous = number(4, spec.BASE_BITS) < np.array(rates, np.int32)[:, None] if young else none.astype(np.bool_)
-        return noise.astype(np.int32), spontaneous, number(24, 3), number(16, spec.CHANCE_BITS)
+        spontaneous = (
+            number(SPONTANEOUS_PLANES) < np.array(rates, np.int32)[:, None] if young else none.astype(np.bool_)
+        )
+        return noise.astype(np.int32), spontaneous, number(ROUNDING_PLANES), number(CHANCE_PLANES)
 
     def _motor(self, chances: I32, clock: Clock) -> NDArray[np.bool_]:
         """Which motor neurons fire: [C, A, 32]."""

@@ -1,7 +1,6 @@
 """hebbit evaluate: play without learning."""
 
 import argparse
-import importlib.util
 import json
 import os
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ from numpy.typing import NDArray
 
 from hebbit.agents import EnvSpec, HebbitError, SpikingAgent
 from hebbit.agents import evaluate as play
-from hebbit.agents.errors import CheckpointError, RunError
+from hebbit.agents.errors import CheckpointError, RunError, brief
 from hebbit.agents.files import storage_error
 from hebbit.agents.runs import RunDirectory
 from hebbit.agents.trained import located
-from hebbit.scripts.bench.baselines import BASELINES
+from hebbit.scripts.bench.suites import BASELINES
 from hebbit.scripts.flags import DEFAULT_EPISODES
+from hebbit.scripts.look.filming import check_movie
 from hebbit.scripts.population import Ranking, evaluate_brains
 from hebbit.scripts.train import BEST_BRAIN, MEDIAN_BRAIN, check_backend, figures, reward_threshold
 
@@ -123,6 +123,8 @@ def _play(subject: Subject, arguments: argparse.Namespace, seed: int) -> tuple[N
     brain = int(agent.brains[agent.active])
     try:
         return play(agent, env, arguments.episodes, not arguments.stochastic, seed, brain)
+    except gym.error.DependencyNotInstalled as error:
+        raise HebbitError(f"{subject.spec.id} cannot be drawn: {brief(error, 300)}") from error
     finally:
         env.close()
 
@@ -130,8 +132,7 @@ def _play(subject: Subject, arguments: argparse.Namespace, seed: int) -> tuple[N
 def _environment(spec: EnvSpec, arguments: argparse.Namespace) -> gym.Env[Any, Any]:
     if arguments.video is None:
         return spec.make("human" if arguments.render else None)
-    if importlib.util.find_spec("moviepy") is None:
-        raise HebbitError("--video needs moviepy, which is not installed: pip install 'hebbit[video]'")
+    check_movie()
     env = spec.make("rgb_array")
     name = f"{spec.id.replace('/', '-').replace(':', '-')}"
     try:

@@ -15,8 +15,9 @@ from tqdm import tqdm
 
 from hebbit.agents.environment import checked_seed
 from hebbit.agents.files import atomic_write_text, replacing
-from hebbit.agents.recording import BrainRecorder, Recording
+from hebbit.agents.recording import CUT, TERMINATED, TRUNCATED, BrainRecorder, Recording
 from hebbit.agents.runs import versions
+from hebbit.agents.tape import Tally
 from hebbit.agents.trained import PREFIX, located
 from hebbit.scripts import raster
 from hebbit.scripts.evaluate import Subject, load
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     if path.exists():
         folder.check_folder(out)
     if arguments.video:
-        from hebbit.scripts.look.video import check_movie
+        from hebbit.scripts.look.filming import check_movie
 
         check_movie()
     subject = load(path, _which(path, arguments.brain), arguments.backend, arguments.trust)
@@ -119,6 +120,8 @@ def look(subject: Subject, steps: int, seed: int, deterministic: bool) -> Findin
         "every": every,
         "recording_bytes": recorder.nbytes,
         "bytes_per_presentation": row,
+        "episodes": _episodes(recorder.tally),
+        "return_mean": recorder.tally.return_mean,
         **_measured(subject, played, consecutive),
         "information": {one.column.name: float(one.information.max(initial=0)) for one in tunings},
     }
@@ -142,14 +145,17 @@ def _about(subject: Subject, seed: int, deterministic: bool) -> dict[str, Any]:
     }
 
 
+def _episodes(tally: Tally) -> dict[str, int]:
+    """Of the whole play, also where not all presentations were kept."""
+    names = {"terminated": TERMINATED, "truncated": TRUNCATED, "cut": CUT}
+    return {"whole": tally.whole, **{name: tally.ends[code] for name, code in names.items()}}
+
+
 def _measured(subject: Subject, played: Recording, consecutive: Recording) -> dict[str, Any]:
     agent = subject.agent
     names = synapses.output_names(played.groups)
     weights, traces = (agent.arrays()[name][agent.active] for name in ("weights", "traces"))
-    returns = measures.whole_returns(consecutive)
     return {
-        "episodes": {"whole": len(returns), **measures.episodes(consecutive)},
-        "return_mean": float(returns.mean()) if len(returns) else None,
         "activity": measures.activity(played),
         "actions": measures.actions(played),
         "values": measures.values(played, consecutive),

@@ -22,7 +22,7 @@ from hebbit.scripts.settings import check_environment
 from hebbit.scripts.train import check_backend
 from hebbit.scripts.tune_preset import PresetFile
 from hebbit.scripts.tune_space import Space, space
-from hebbit.scripts.tune_trial import Conditions, Look, clearly_better, score, train
+from hebbit.scripts.tune_trial import LEAST_FRESH, Conditions, Look, clearly_better, score, train
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
@@ -34,9 +34,9 @@ SUITES = ("classic", "box2d", "minatar")
 FINALISTS = 3
 """Best trials that are trained again on fresh seeds, beside the start."""
 FRESH_FACTOR = 2
-"""Fresh seeds for each one that was tuned on."""
-RECHECKS, PRESETS, FINAL = "rechecks", "presets", "final"
-"""Notes of a study: mean returns on fresh seeds by trial, digests of the presets written, and who won."""
+"""Fresh seeds for each one that was tuned on; but at least as many as a lead is judged by."""
+RECHECKS, PRESETS, FINAL = "rechecks", "written", "final"
+"""Notes of a study: mean returns on fresh seeds by trial, origins of the presets written by digest, and who won."""
 
 
 class _Pruned(Exception):
@@ -72,7 +72,7 @@ class Tuning:
     @property
     def fresh(self) -> range:
         """Numbers of the brains of the re-check, that nothing is tuned on."""
-        return range(FIRST_SEED, FIRST_SEED + FRESH_FACTOR * self.arguments.seeds)
+        return range(FIRST_SEED, FIRST_SEED + max(LEAST_FRESH, FRESH_FACTOR * self.arguments.seeds))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -84,10 +84,11 @@ def run(arguments: argparse.Namespace) -> int:
     tuning = _begun(arguments)
     try:
         _search(tuning)
-        if tuning.search.finishing():
-            _finish(tuning)
-        else:
+        if not tuning.search.finishing():
             tuning.say("other processes are still at work on this search: whoever ends last writes the preset")
+            return 0
+        while not tuning.search.finished(_finish(tuning)):
+            tuning.say("another process has added trials meanwhile:")
     except KeyboardInterrupt as error:
         error.add_note(_advice(tuning))
         raise
@@ -116,7 +117,7 @@ def _begun(arguments: argparse.Namespace) -> Tuning:
     storage = None if arguments.storage is None else Path(arguments.storage)
     search = Search(f"hebbit tune {arguments.env_id}", own, terms, storage)
     try:
-        preset = PresetFile(out, search.noted(PRESETS, ()))
+        preset = PresetFile(out, search.noted(PRESETS, {}))
     except BaseException:
         search.close()
         raise
@@ -154,8 +155,9 @@ def _do(tuning: Tuning, trial: "Trial") -> None:
         if trial.should_prune():
             raise _Pruned(f"{value:.1f}, pruned after {steps:,} of {tuning.conditions.steps:,} steps")
 
-    complete, twin = False, search.twin(trial)
+    complete = False
     try:
+        twin = search.twin(trial)
         if twin is not None:
             raise HebbitError(f"the same brain as trial {twin.number}")
         means = _trained(tuning, tuning.space.config(trial.params), look)
@@ -174,9 +176,20 @@ def _do(tuning: Tuning, trial: "Trial") -> None:
     standing = "" if best is None else f"; best {best.value:.1f}, trial {best.number}"
     count = f"[{len(search.started())}/{tuning.arguments.trials}]"
     tuning.say(f"{count} trial {trial.number}: {outcome}, {time.perf_counter() - began:.1f} s{standing}")
-    # a preset that was checked on fresh seeds is not given up for one that was not
-    if complete and best is not None and best.number == trial.number and search.noted(FINAL, None) is None:
-        _write(tuning, best, [*_found(tuning, best), "Not yet trained on fresh seeds: the search goes on."])
+    if complete:
+        _keep(tuning, trial.number)
+
+
+def _keep(tuning: Tuning, number: int) -> None:
+    """Write a trial as the preset, if it is the best still: another process may have found a better one meanwhile."""
+    search = tuning.search
+    with search.turn():
+        best = search.best()
+        # a preset that was checked on fresh seeds is not given up for one that was not
+        if best is None or best.number != number or search.noted(FINAL, None) is not None:
+            return
+        comments = [*_found(tuning, best), "Not yet trained on fresh seeds: the search goes on."]
+        _write(tuning, best, comments, checked=False)
 
 
 def _trained(tuning: Tuning, config: AgentConfig, look: Look) -> NDArray[np.float64]:
@@ -196,8 +209,12 @@ def _listed(means: NDArray[np.float64]) -> str:
     return f"{shown} .." if len(means) > 8 else shown
 
 
-def _finish(tuning: Tuning) -> None:
-    """Train the best again on fresh seeds, and write the preset of the one that holds."""
+def _finish(tuning: Tuning) -> list[int]:
+    """Train the best again on fresh seeds, and write the preset of the one that holds.
+
+    Returns:
+        Numbers of the complete trials that were looked at, best first.
+    """
     search = tuning.search
     ranking, start = search.ranking(), search.start()
     if not ranking:
@@ -209,23 +226,28 @@ def _finish(tuning: Tuning) -> None:
     checked = {one.number: _recheck(tuning, one) for one in ([] if start is None else [start]) + others}
     winner = _winner(others, start, checked)
     fresh = score(checked[winner.number])
-    search.note(FINAL, {"trial": winner.number, "trials": len(search.started())})
-    _write(tuning, winner, [*_found(tuning, winner), *_verdict(tuning, checked, winner)])
+    with search.turn():
+        search.note(FINAL, {"trial": winner.number, "trials": len(search.started())})
+        _write(tuning, winner, [*_found(tuning, winner), *_verdict(tuning, checked, winner)], checked=True)
     tuning.say(
         f"{tuning.preset.path}: trial {winner.number}, score {winner.value:.1f} where it was tuned and {fresh:.1f} on "
         f"fresh seeds; {time.perf_counter() - tuning.began:.0f} s"
     )
     words = ["hebbit", "train", tuning.conditions.env_id, "--steps", str(tuning.conditions.steps)]
     tuning.say(f"use it: {shlex.join([*words, '--preset', str(tuning.preset.path)])}")
+    return [one.number for one in ranking]
 
 
 def _winner(
     others: Sequence["FrozenTrial"], start: "FrozenTrial | None", checked: Mapping[int, NDArray[np.float64]]
 ) -> "FrozenTrial":
     """The best on fresh seeds of those that clearly beat the start; the start, if none does."""
-    able = [one for one in others if start is None or clearly_better(checked[one.number], checked[start.number])]
-    if start is not None and not able:
-        return start
+    able = list(others)
+    if start is not None:
+        base, rivals = checked[start.number], len(others)
+        able = [one for one in others if clearly_better(checked[one.number], base, rivals)]
+        if not able:
+            return start
     return max(able, key=lambda one: score(checked[one.number]))
 
 
@@ -276,22 +298,35 @@ def _command(tuning: Tuning) -> list[str]:
     return words + (["--preset", given.preset] if given.preset else [])
 
 
-def _write(tuning: Tuning, trial: "FrozenTrial", comments: Sequence[str]) -> None:
-    """Write a trial's settings as the preset; the search remembers them as its own first."""
+def _write(tuning: Tuning, trial: "FrozenTrial", comments: Sequence[str], checked: bool) -> None:
+    """Write a trial's settings as the preset; the search remembers them as its own first. Within a turn."""
     config: AgentConfig = tuning.space.config(trial.params)
-    tuning.preset.digests = list(tuning.search.noted(PRESETS, tuning.preset.digests))
-    text = tuning.preset.prepared(config, comments)
-    tuning.search.note(PRESETS, tuning.preset.digests)
+    tuning.preset.written = dict(tuning.search.noted(PRESETS, {}))
+    text = tuning.preset.prepared(config, comments, (trial.number, checked))
+    tuning.search.note(PRESETS, tuning.preset.written)
     tuning.preset.write(text)
 
 
 def _advice(tuning: Tuning) -> str:
     """What became of the search, and how to go on with it."""
-    if tuning.search.best() is None:
-        kept = "no trial was completed"
-    else:
-        kept = f"the best so far is in {tuning.preset.path}, trials: {len(tuning.search.started())}"
+    best, trials = tuning.search.best(), f"trials: {len(tuning.search.started())}"
+    kept = "no trial was completed" if best is None else f"{_kept(tuning, best)}, {trials}"
     if tuning.arguments.storage is None:
         return f"{kept}; next time a --storage would let it go on"
     words = [*_command(tuning), "--storage", tuning.arguments.storage, "--out", str(tuning.preset.path)]
     return f"{kept}; go on with: {shlex.join(words)}"
+
+
+def _kept(tuning: Tuning, best: "FrozenTrial") -> str:
+    """What lies in the preset's place now; another process may have written it."""
+    path, search = tuning.preset.path, tuning.search
+    with search.turn():
+        tuning.preset.written = dict(search.noted(PRESETS, {}))
+        origin = tuning.preset.own()
+    if origin is None:
+        return f"{path} is not written yet, the best so far is trial {best.number}"
+    number, checked = origin
+    if checked:
+        rest = "" if number == best.number else f"; trial {best.number} has the best score where it was tuned"
+        return f"{path} holds trial {number}, which fresh seeds chose{rest}"
+    return f"the best so far is in {path}" if number == best.number else f"an older best, trial {number}, is in {path}"

@@ -25,21 +25,25 @@ def _literal(value: Value) -> str:
     return json.dumps(value)
 
 
+Origin = Sequence[int | bool]
+"""Number of the trial that a preset is, and whether fresh seeds chose it; as JSON has it."""
+
+
 class PresetFile:
     """A file that only its own search writes over."""
 
-    def __init__(self, path: Path, digests: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, written: Mapping[str, Origin] | None = None) -> None:
         """Take the place.
 
         Args:
             path: of the file.
-            digests: of what this search wrote there before.
+            written: all that this search has written, here or elsewhere: by digest, where it comes from.
 
         Raises:
             RunError: something else is there, or no file can be.
         """
         self.path = path
-        self.digests = list(digests)
+        self.written = dict(written or {})
         self.check()
 
     def check(self) -> None:
@@ -53,22 +57,28 @@ class PresetFile:
             raise RunError(f"{self.path} needs its folder {self.path.parent}: make it, or choose another --out")
         if not os.access(folder, os.W_OK):
             raise RunError(f"{self.path} cannot be written, its folder is read-only for you: choose another --out")
-        if os.path.lexists(self.path) and not self.own():
+        if os.path.lexists(self.path) and self.own() is None:
             raise RunError(
                 f"{self.path} exists already and is not as this search left it: choose another --out, it would not be "
                 "overwritten"
             )
 
-    def own(self) -> bool:
-        """Whether what is there is what this search wrote."""
-        return self.path.is_file() and _digest(self.path.read_bytes()) in self.digests
+    def own(self) -> Origin | None:
+        """Where what is there comes from; None where it is not what this search wrote, or nothing is there."""
+        return self.written.get(_digest(self.path.read_bytes())) if self.path.is_file() else None
 
-    def prepared(self, config: AgentConfig, comments: Sequence[str]) -> str:
-        """The text of a preset; its digest counts as our own from now on."""
+    def prepared(self, config: AgentConfig, comments: Sequence[str], origin: Origin) -> str:
+        """The text of a preset; its digest counts as our own from now on.
+
+        Args:
+            config: what it holds.
+            comments: that stand above.
+            origin: where it comes from.
+        """
         text = toml(differences(config), comments)
         assert AgentConfig().replace(tomllib.loads(text)) == config
-        # a search writes rarely, and only the last text can be on the disk
-        self.digests = [*self.digests[-3:], _digest(text.encode())]
+        # All are kept, for a search writes rarely: an older one may still lie under another --out.
+        self.written[_digest(text.encode())] = origin
         return text
 
     def write(self, text: str) -> None:

@@ -41,6 +41,8 @@ trial in three draws everything: a search that keeps more gets stuck where the s
 """
 WORKER, RETRY_OF, ATTEMPT, MEANS, ERROR = "worker", "retry_of", "attempt", "means", "error"
 """Attributes of a trial."""
+RECORD = b'{"op_code":'
+"""How each line of a journal begins."""
 TERMS, FINISHER = "terms", "finisher"
 """Attributes of a study."""
 
@@ -87,7 +89,9 @@ def _check_journal(path: Path) -> None:
     try:
         with open(path, "rb") as file:
             first = file.readline()
-        if first and "op_code" not in json.loads(first):
+        # A search that died within its very first line has left half of it, which its lock will cut.
+        half = first.startswith(RECORD) and not first.endswith(b"\n")
+        if first and not half and "op_code" not in json.loads(first):
             raise problem
     except (ValueError, TypeError) as error:
         raise problem from error
@@ -197,14 +201,20 @@ class Search:
         theirs = self.study.user_attrs.get(TERMS)
         if theirs is None:
             self.study.set_user_attr(TERMS, terms)
+            theirs = terms
+        # looked up, not taken for done: a process may have died after the terms
+        if not self.study.get_trials(deepcopy=False):
             self.study.enqueue_trial(self.space.first())
-            return
         for key, value in terms.items():
             if theirs.get(key) != value:
                 raise HebbitError(
                     f"the search in {self._storage} has {key} {brief(theirs.get(key))}, which cannot change to "
                     f"{brief(value)}: leave that flag as it was, or choose another --storage"
                 )
+
+    def turn(self) -> AbstractContextManager[object]:
+        """A turn of this process, in which no other one has its own; not within another turn."""
+        return self._turn
 
     def trials(self) -> list[FrozenTrial]:
         """All trials that count: not those that a dead process left and another one took over."""
@@ -252,10 +262,13 @@ class Search:
         attempt = int(trial.user_attrs.get(ATTEMPT, 1)) + counted
         if attempt <= ATTEMPTS:
             kept = {key: value for key, value in trial.user_attrs.items() if key != WORKER}
+            # One whose process died while it was drawn is drawn anew as a whole: with some of the random numbers used
+            # up, the rest would become others.
+            drawn = trial.params.keys() == self._distributions.keys()
             again = create_trial(
                 state=TrialState.WAITING,
-                params=trial.params,
-                distributions=trial.distributions,
+                params=trial.params if drawn else {},
+                distributions=trial.distributions if drawn else {},
                 system_attrs=trial.system_attrs,
                 user_attrs={**kept, RETRY_OF: trial.number, ATTEMPT: attempt},
             )
@@ -307,14 +320,32 @@ class Search:
     def finishing(self) -> bool:
         """Whether it falls to this process to finish the search: no other is at a trial, or finishing it."""
         with self._turn:
-            running = [one for one in self.trials() if one.state == TrialState.RUNNING]
             other = self.study.user_attrs.get(FINISHER)
-            if any(self._lives(one.user_attrs.get(WORKER)) for one in running):
+            if self._at_work():
                 return False
             if other is not None and other != self.worker and self._lives(other):
                 return False
             self.study.set_user_attr(FINISHER, self.worker)
             return True
+
+    def finished(self, seen: Sequence[int]) -> bool:
+        """Whether the search is finished, or others will; this process is then free to leave.
+
+        A process with more ``--trials`` may have added some meanwhile. It left them to this one, which was finishing.
+
+        Args:
+            seen: numbers of the complete trials that were finished, best first.
+        """
+        with self._turn:
+            if not self._at_work() and [one.number for one in self.ranking()] != list(seen):
+                return False
+            self.study.set_user_attr(FINISHER, None)
+            return True
+
+    def _at_work(self) -> bool:
+        """Whether a living process is at a trial; within a turn."""
+        running = (one for one in self.trials() if one.state == TrialState.RUNNING)
+        return any(self._lives(one.user_attrs.get(WORKER)) for one in running)
 
     def note(self, key: str, value: Any) -> None:
         """Keep something with the study, as JSON."""

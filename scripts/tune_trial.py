@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from hebbit.agents import AgentConfig, EnvSpec, HebbitError, SpikingAgent
 from hebbit.scripts.population import evaluate_brains
 
+LEAST_FRESH = 4
+"""Seeds below which no lead is clear."""
 LOOKS = 4
 """Evaluations of a trial, the final one included, after equal parts of its steps."""
 SPREAD_WEIGHT = 0.5
 """Of the standard deviation over brains, which is taken off their mean."""
 
-CLEAR = 2.0
-"""Standard errors by which the start must be beaten."""
+FALSE_RATE = 0.05
+"""Of searches with nothing better than the start, how many may say that they found something."""
 
 Look = Callable[[int, float], None]
 """Told the steps so far and the score, before the end; it may raise to break the trial off."""
@@ -48,16 +50,51 @@ def score(means: NDArray[np.float64]) -> float:
     return float(means.mean() - SPREAD_WEIGHT * means.std())
 
 
-def clearly_better(means: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
-    """Whether one configuration beats another, by score, and seed by seed on average by two standard errors.
+def clearly_better(means: NDArray[np.float64], others: NDArray[np.float64], rivals: int) -> bool:
+    """Whether one configuration beats another: by score, and by Student's t test of the lead seed by seed.
+
+    The test is one-sided, at FALSE_RATE shared out among the rivals (Bonferroni), so that it is rare that any of them
+    beats the start by chance. Where some leads are alike the spread says too little, and nothing where all are. Then
+    the chance is not less than that of k coins that all show heads, for the k seeds on which the two differ.
 
     Args:
-        means: mean return of each brain, at least two.
+        means: mean return of each brain.
         others: of the same seeds with the other configuration.
+        rivals: how many configurations are compared with the other one, at least 1.
+
+    Raises:
+        ValueError: fewer than LEAST_FRESH seeds, too few to judge by.
     """
     lead = means - others
-    error = lead.std(ddof=1) / math.sqrt(len(lead))
-    return score(means) > score(others) and bool(lead.mean() > CLEAR * error)
+    n = len(lead)
+    if n < LEAST_FRESH:
+        raise ValueError(f"a lead is judged by at least {LEAST_FRESH} seeds, got {n}")
+    if not (lead.mean() > 0 and score(means) > score(others)):
+        return False
+    error = float(lead.std(ddof=1)) / math.sqrt(n)
+    chance = t_tail(float(lead.mean()) / error, n - 1) if error else 0.0
+    # what is alike may differ by a rounding
+    rounded = np.round(lead / np.abs([means, others]).max(), 9)
+    if len(np.unique(rounded)) < n:
+        chance = max(chance, 0.5 ** np.count_nonzero(rounded))
+    return bool(chance <= FALSE_RATE / rivals)
+
+
+def t_tail(t: float, degrees: int) -> float:
+    """Chance that Student's t with some degrees of freedom, at least 1, is greater than this t of 0 or more.
+
+    With t = sqrt(degrees) * tan(angle) the density is a power of the cosine, whose integral is a finite sum.
+    """
+    angle = math.atan(t / math.sqrt(degrees))
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = degrees % 2
+    term = cosine if odd else 1.0
+    total = 0.0
+    for power in range(1 + odd, degrees, 2):
+        total += term
+        term *= power / (power + 1) * cosine**2
+    inner = 2 / math.pi * (angle + sine * total) if odd else sine * total
+    return max(0.0, (1 - inner) / 2)
 
 
 def train(

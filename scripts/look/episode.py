@@ -10,11 +10,10 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from hebbit.agents import EnvSpec, HebbitError
-from hebbit.agents.errors import brief
 from hebbit.agents.recording import BrainRecorder, Recording
 from hebbit.backends.spec import LANES
 from hebbit.scripts.evaluate import Subject
+from hebbit.scripts.look.filming import no_picture, rendering
 from hebbit.scripts.look.folder import VIDEO, WATCH
 
 WATCHED = 1000
@@ -49,9 +48,8 @@ class Frames:
         """Take a picture, if it is time for one."""
         if self.problem is None and self.taken % self.stride == 0:
             picture: Any = env.render()
-            if not (isinstance(picture, np.ndarray) and picture.ndim == 3 and picture.shape[2] in (3, 4)):
-                self.problem = f"rendering gave {brief(type(picture).__name__)} instead of a picture"
-            else:
+            self.problem = no_picture(picture)
+            if self.problem is None:
                 self.coded.append(shrunk(picture[..., :3].astype(np.uint8), self.width))
         self.taken += 1
         while sum(map(len, self.coded)) > self.budget and len(self.coded) > 1:
@@ -111,7 +109,7 @@ def film(subject: Subject, arguments: argparse.Namespace, seed: int, out: Path) 
 def play(subject: Subject, arguments: argparse.Namespace, seed: int, frames: Frames) -> Episode:
     """The first episode of the play, with pictures where the environment gives some."""
     agent, deterministic = subject.agent, not arguments.stochastic
-    env, frames.problem = _rendering(subject.spec)
+    env, frames.problem = rendering(subject.spec)
     recorder = BrainRecorder(agent, min(arguments.steps, WATCHED))
     try:
         recording = recorder.play(
@@ -126,25 +124,6 @@ def play(subject: Subject, arguments: argparse.Namespace, seed: int, frames: Fra
     actions = [" ".join(f"{number:.4g}" for number in row.tolist()) for row in recording.action]
     words = {kind: liveliest(recording, kind, most) for kind, most in MOST_WORDS.items()}
     return Episode(subject.spec.id, about, recording, actions, deterministic, words, frames)
-
-
-def _rendering(spec: EnvSpec) -> tuple[gym.Env[Any, Any], str | None]:
-    """An environment that gives pictures; or one that does not, and why."""
-    plain = spec.make()
-    modes = plain.metadata.get("render_modes") or ()
-    if "rgb_array" not in modes:
-        return plain, f"{spec.id} cannot be rendered as rgb_array"
-    plain.close()
-    try:
-        env = spec.make("rgb_array")
-        env.reset(seed=0)
-        env.render()
-    except HebbitError as error:
-        return spec.make(), brief(error, 200)
-    except Exception as error:  # whatever rendering needs: a missing package, no display
-        env.close()
-        return spec.make(), f"rendering failed with {type(error).__name__}: {brief(error, 200)}"
-    return env, None
 
 
 def liveliest(recording: Recording, kind: str, most: int) -> NDArray[np.intp]:

@@ -1,13 +1,13 @@
 """Figures of a recording: how often neurons fire, what they tell about the observation, how sure the brain is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hebbit.agents.recording import CUT, RUNNING, TERMINATED, TRUNCATED, Recording
+from hebbit.agents.recording import CUT, TERMINATED, TRUNCATED, Recording
 from hebbit.backends.spec import LANES, STATE_MAX, WEIGHT_MAX, WEIGHT_MIN
 
 F64 = NDArray[np.float64]
@@ -18,6 +18,8 @@ LEAST_SEEN = 3
 """Observations below which a bin is left blank."""
 SATURATED = 0.9
 """Share of all possible spikes from which a neuron is called saturated."""
+BLOCK_BYTES = 1 << 22
+"""Of numbers of eight bytes made from spikes at a time."""
 MOST_COLUMNS = 64
 """Numbers of an observation that are looked at: those that vary most."""
 
@@ -67,17 +69,25 @@ def activity(recording: Recording) -> dict[str, Any]:
             continue
         total = counts.sum(axis=(1, 2), dtype=np.int64)
         mean = counts.mean(axis=0, dtype=np.float64)
+        square = sum((part.astype(np.float64) ** 2).sum(axis=0) for part in _blocks(counts)) / len(counts)
         found[kind] = {
             "neurons": int(mean.size),
             "spikes_per_action": float(total.mean()),
             "spikes_per_action_std": float(total.std()),
             "rate": float(mean.mean()),
-            "active_share": float((counts > 0).mean()),
+            "active_share": float(np.count_nonzero(counts) / counts.size),
             "silent_share": float((mean == 0).mean()),
             "saturated_share": float((mean >= SATURATED * cycles).mean()),
-            "lifetime_sparseness": sparseness(mean, (counts.astype(np.float64) ** 2).mean(axis=0)),
+            "lifetime_sparseness": sparseness(mean, square),
         }
     return {"cycles": cycles, **found}
+
+
+def _blocks(counts: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """Presentations one after another, so many at a time that numbers of eight bytes take BLOCK_BYTES."""
+    size = max(1, BLOCK_BYTES // (8 * max(1, counts[0].size)))
+    for first in range(0, len(counts), size):
+        yield counts[first : first + size]
 
 
 def sparseness(mean: F64, square: F64) -> float | None:
@@ -163,12 +173,6 @@ def correlation(a: F64, b: F64) -> float | None:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def episodes(recording: Recording) -> dict[str, Any]:
-    """Episodes that were played."""
-    ends = {"terminated": TERMINATED, "truncated": TRUNCATED, "cut": CUT}
-    return {name: int((recording.end == code).sum()) for name, code in ends.items()}
-
-
 def synapses(array: NDArray[np.int8], names: Sequence[str], bounds: tuple[int, int]) -> dict[str, Any]:
     """Of weights or traces [O, P, 32]: what share is zero or at a bound, by output."""
 
@@ -191,15 +195,15 @@ WEIGHT_BOUNDS, TRACE_BOUNDS = (WEIGHT_MIN, WEIGHT_MAX), (-STATE_MAX, STATE_MAX)
 
 def sorted_columns(recording: Recording, names: Sequence[str]) -> list[Column]:
     """The numbers of the observation that vary, sorted into bins."""
-    table = recording.observation.astype(np.float64)
+    table = recording.observation
     spread = np.array(
         [len(np.unique(table[:, i])) if table.shape[1] <= 4 * MOST_COLUMNS else 2 for i in range(table.shape[1])]
     )
-    deviation = table.std(axis=0)
+    deviation = np.array([table[:, i].std(dtype=np.float64) for i in range(table.shape[1])])
     varied = np.flatnonzero((deviation > 0) & (spread > 1))
     # of an image, the places where most happens
     chosen = np.sort(varied[np.argsort(-deviation[varied], kind="stable")[:MOST_COLUMNS]])
-    return [_column(names[i], int(i), table[:, i]) for i in chosen]
+    return [_column(names[i], int(i), table[:, i].astype(np.float64)) for i in chosen]
 
 
 def _column(name: str, place: int, values: F64) -> Column:
@@ -223,18 +227,23 @@ def _column(name: str, place: int, values: F64) -> Column:
 def tunings(recording: Recording, columns: Sequence[Column]) -> list[Tuning]:
     """How every pool neuron (row word * 32 + lane) responds to each column."""
     counts = recording.counts("pool").reshape(len(recording), -1)
-    wide = counts.astype(np.float32)
-    fired = (counts > 0).astype(np.float32)
-    return [_tuning(column, wide, fired) for column in columns]
+    return [_tuning(column, counts) for column in columns]
 
 
-def _tuning(column: Column, counts: NDArray[np.float32], fired: NDArray[np.float32]) -> Tuning:
-    inside = (column.bins[:, None] == np.arange(len(column.centres))).astype(np.float32)
-    seen = column.occupancy.astype(np.float64)
+def _tuning(column: Column, counts: NDArray[np.uint8]) -> Tuning:
+    seen, places = column.occupancy.astype(np.float64), np.arange(len(column.centres))
+    spikes, fired = (np.zeros((counts.shape[1], len(places))) for _ in range(2))
+    first = 0
+    for part in _blocks(counts):
+        inside = (column.bins[first : first + len(part), None] == places).astype(np.float32)
+        # whole numbers of a block are exact in float32
+        spikes += part.T.astype(np.float32) @ inside
+        fired += (part.T > 0).astype(np.float32) @ inside
+        first += len(part)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = (counts.T @ inside) / seen
+        mean = spikes / seen
     mean[:, seen < LEAST_SEEN] = np.nan
-    return Tuning(column, mean, information((fired.T @ inside).astype(np.float64), seen))
+    return Tuning(column, mean, information(fired, seen))
 
 
 def information(fired: F64, seen: F64) -> F64:
@@ -259,15 +268,3 @@ def information(fired: F64, seen: F64) -> F64:
 def neuron_name(number: int) -> str:
     """Word and lane of a neuron."""
     return f"{number // LANES}:{number % LANES}"
-
-
-def whole_returns(recording: Recording) -> F64:
-    """Returns of the episodes that were played from their start to their own end, where no presentation is missing."""
-    ends = np.flatnonzero(recording.end != RUNNING)
-    starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends
-    parts = [
-        recording.reward[first : last + 1].sum()
-        for first, last in zip(starts, ends, strict=True)
-        if recording.start[first] and recording.end[last] != CUT
-    ]
-    return np.array(parts, np.float64)

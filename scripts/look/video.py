@@ -1,6 +1,5 @@
 """An episode as a video: environment, spikes, value and TD error side by side."""
 
-import importlib.util
 import io
 import shutil
 import tempfile
@@ -10,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hebbit.agents import HebbitError
 from hebbit.agents.files import replacing
 from hebbit.backends.spec import LANES
 from hebbit.scripts.look.episode import Episode
+from hebbit.scripts.look.filming import check_movie
 from hebbit.scripts.plots import BLUE, DPI, GREEN, INK, PALE, VERMILION, new_figure, tidy
 
 WIDTH, HEIGHT = 1280, 720
@@ -28,16 +27,6 @@ CURVES = (0, 505, WIDTH, HEIGHT)
 BAND_GAP, KIND_GAP = 4, 14
 
 Image = NDArray[np.uint8]
-
-
-def check_movie() -> None:
-    """See that a video can be written.
-
-    Raises:
-        HebbitError: moviepy is not there.
-    """
-    if importlib.util.find_spec("moviepy") is None:
-        raise HebbitError("--video needs moviepy, which is not installed: pip install 'hebbit[video]'")
 
 
 def write_movie(episode: Episode, path: Path) -> None:

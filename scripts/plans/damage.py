@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hebbit.agents import SpikingAgent
+from hebbit.agents.twin import CHANCE_PLANES, NOISE_PLANES, ROUNDING_PLANES, gather
 from hebbit.backends import equations as eq
 from hebbit.backends import spec
 from hebbit.backends.philox import lanes, philox4x32
 from hebbit.backends.spec import LANES, Param, Prediction, Stream
-from hebbit.backends.wiring import source_lane, thresholds, wire
+from hebbit.backends.wiring import thresholds, wire
 from hebbit.scripts.plans.worlds import Kind, stream
 
 I32 = NDArray[np.int32]
@@ -87,16 +88,9 @@ class Stage:
         self._threshold = np.repeat(thresholds(config, wiring), LANES).astype(np.int16)[:, None]
         pool = self.params[np.arange(config.words) % config.clusters][config.sensory_words :]
         self._pool = {p: np.repeat(pool[:, p], LANES).astype(np.int16)[:, None] for p in _POOL}
-        self._sources = [self._sources_of(wiring, slot) for slot in range(wiring.source.shape[1])]
+        sources = gather(config, wiring)
+        self._sources = sources.swapaxes(0, 1).reshape(sources.shape[1], config.pool_words * LANES)
         self._silent = damage.silent(config.pool_words * LANES)
-
-    def _sources_of(self, wiring: Any, slot: int) -> NDArray[np.intp]:
-        """The sensory neuron that each pool neuron reads in a slot; behind the last stands one that never fires."""
-        found = np.full((self.config.pool_words, LANES), self.config.sensory_words * LANES, np.intp)
-        for word in np.flatnonzero(wiring.slots > slot):
-            lane = source_lane(int(wiring.rotation[word, slot]), int(wiring.xor[word, slot]))
-            found[word] = wiring.source[word, slot] * LANES + lane
-        return found.ravel()
 
     def predict(
         self,
@@ -176,7 +170,7 @@ class Stage:
         return np.where(self._pool[Param.DRIVE] == 0, together, total).astype(np.int16)
 
     def _noise(self, numbers: Numbers, cycle: int) -> NDArray[np.int16]:
-        drawn = numbers.uniform(self.config.pool_words, 0, range(4), Stream.POOL + Stream.EVALUATION, cycle)
+        drawn = numbers.uniform(self.config.pool_words, 0, NOISE_PLANES, Stream.POOL + Stream.EVALUATION, cycle)
         return (drawn % (1 << self._pool[Param.NOISE])).astype(np.int16)
 
     def _lose(self, x: NDArray[np.int16], fired: NDArray[np.bool_], numbers: Numbers, cycle: int) -> NDArray[np.int16]:
@@ -184,8 +178,8 @@ class Stage:
         if not x.any():
             return x
         words, source = self.config.pool_words, Stream.POOL + Stream.EVALUATION
-        rounding = numbers.uniform(words, 0, range(24, 27), source, cycle)
-        number = numbers.uniform(words, 0, range(16, 16 + spec.CHANCE_BITS), source, cycle)
+        rounding = numbers.uniform(words, 0, ROUNDING_PLANES, source, cycle)
+        number = numbers.uniform(words, 0, CHANCE_PLANES, source, cycle)
         shift, chance = (self._pool[p].astype(np.int32) for p in (Param.DECAY_SHIFT, Param.DECAY_CHANCE))
         return eq.lose(x.astype(np.int32), shift, rounding, chance, number).astype(np.int16)
 

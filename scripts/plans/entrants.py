@@ -17,7 +17,7 @@ from hebbit.agents.errors import HebbitError
 from hebbit.agents.evaluation import EPISODE_LIMIT, Policy
 from hebbit.agents.trained import located
 from hebbit.backends.spec import Prediction
-from hebbit.scripts.bench.baselines import BASELINES
+from hebbit.scripts.bench.suites import BASELINES
 from hebbit.scripts.evaluate import load as load_run
 from hebbit.scripts.plans.damage import Damage, Stage
 from hebbit.scripts.plans.plan import Condition, Plan
@@ -132,7 +132,10 @@ class Memory:
 
 
 class Mind:
-    """A brain that plays episodes in their order; each is a function of its own number alone."""
+    """A brain that plays episodes in their order; each is a function of its own number alone.
+
+    They are those of brain 0, whatever the brain's own number is: all rows play the same ones.
+    """
 
     def __init__(self, agent: SpikingAgent, stage: Stage | None, seed: int) -> None:
         """Let an agent of one brain answer, on its backend or on a stage where its spikes are damaged."""
@@ -216,7 +219,7 @@ def load(
         spec: the plan's environment, for brains that do not name theirs.
 
     Raises:
-        HebbitError: one of them cannot be loaded, or is named twice.
+        HebbitError: one of them cannot be loaded, or two are the same.
     """
     entrants: list[Entrant] = []
     specs = []
@@ -233,7 +236,20 @@ def load(
         found = load_run(located(name), brain, backend, trust, spec)
         entrants += _brains(name, found.agent, brain)
         specs += [found.spec]
-    return entrants, specs
+    return _different(entrants), specs
+
+
+def _different(entrants: list[Entrant]) -> list[Entrant]:
+    """Refuse one under two names: runs of one algorithm are resampled as if each had been trained by itself."""
+    known: dict[tuple[str, str], Entrant] = {}
+    for one in entrants:
+        before = known.setdefault((one.algorithm, one.digest), one)
+        if before is not one:
+            who, what = [
+                other.run + ("" if other.brain is None else f" brain {other.brain}") for other in (before, one)
+            ]
+            raise HebbitError(f"{who} and {what} are the same, bit for bit: name each run once")
+    return entrants
 
 
 def _brains(name: str, agent: SpikingAgent, brain: str | int | None) -> list[Entrant]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hebbit.scripts.bench.baselines import NAMES
 from hebbit.scripts.plans.plan import Condition
-from hebbit.scripts.plans.table import Row, Table, pooled
+from hebbit.scripts.plans.table import NOT_FINITE, OK, Row, Table, pooled
 from hebbit.scripts.plots import BLUE, GREEN, INK, PALE, SKY, VERMILION, new_figure, save_figure, tidy
 
 if TYPE_CHECKING:
@@ -155,8 +155,8 @@ def _draw_intervals(axes: "Axes", table: Table, conditions: Sequence[Condition])
             y = line + SHIFT * ((place + 0.5) / len(algorithms) - 0.5)
             colour = COLOURS[algorithm]
             if algorithm not in found:
-                reason = next(r.status for r in table.rows if (r.condition, r.algorithm) == (condition, algorithm))
-                text = f" {NAMES[algorithm]}: {reason}"
+                status = next(r.status for r in table.rows if (r.condition, r.algorithm) == (condition, algorithm))
+                text = f" {NAMES[algorithm]}: {NOT_FINITE if status == OK else status}"
                 axes.text(0, y, text, transform=axes.get_yaxis_transform(), color=colour, fontsize=7.5, va="center")
                 continue
             rows = found[algorithm]

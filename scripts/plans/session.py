@@ -1,9 +1,11 @@
 """An evaluation by a plan: every run under every condition, kept as it goes."""
 
 import argparse
-import importlib.util
+import contextlib
 import json
+import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,15 +17,18 @@ from hebbit.agents.environment import EnvSpec, episode_seed
 from hebbit.agents.errors import HebbitError, RunError, brief
 from hebbit.agents.files import storage_error
 from hebbit.scripts.bench.play import Episodes, play
+from hebbit.scripts.look.filming import check_movie, refuse_films
 from hebbit.scripts.plans import entrants, table
 from hebbit.scripts.plans.entrants import Entrant, NotApplicableError
 from hebbit.scripts.plans.plan import Condition, Plan, read
 from hebbit.scripts.plans.table import FAILED, NOT_APPLICABLE, OK, PICTURE, Row, Table
-from hebbit.scripts.plans.video import Film, refuse_films
+from hebbit.scripts.plans.video import Film
 from hebbit.scripts.plans.worlds import Ranges, Watched, World, ranges_of
 from hebbit.scripts.train import check_backend, reward_threshold
 
 Env = gym.Env[Any, Any]
+OWNED = ".evaluating"
+"""Stands in a folder while an evaluation writes to it."""
 SOME_FAILED = 1
 """Exit status where a row ended with an error."""
 
@@ -98,7 +103,10 @@ class Session:
         # numbered, since two names may look alike as names of files
         film = Film(self.video, f"{len(self.table.rows) + 1:03d}-{who}-{condition.name}", episodes)
         policy, make = entrant.policy(condition, self.plan), film.maker(world, entrant.dress)
-        film.finish(play(policy, make, self.seeds, condition.deterministic))
+        try:
+            film.finish(play(policy, make, self.seeds, condition.deterministic))
+        finally:
+            film.clean()
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -113,11 +121,19 @@ def run(arguments: argparse.Namespace) -> int:
             instead = "deterministic = false in a condition" if flag == "stochastic" else "--video DIR"
             raise HebbitError(f"--{flag} has no place beside --plan: use {instead}")
     folders = [_free_folder(name, flag) for name, flag in ((arguments.out, "--out"), (arguments.video, "--video"))]
-    if arguments.video is not None and importlib.util.find_spec("moviepy") is None:
-        raise HebbitError("--video needs moviepy, which is not installed: pip install 'hebbit[video]'")
+    if arguments.video is not None:
+        check_movie()
     plan = read(Path(arguments.plan), arguments.episodes, arguments.seed)
     session = _prepared(plan, arguments, *folders)
-    _make_folders(folders)
+    with contextlib.ExitStack() as owned:
+        # parents first: one may lie in the other, or both be the same
+        for _, folder in sorted({path.resolve(): path for path in folders if path is not None}.items()):
+            owned.enter_context(_owned(folder))
+        _play(session)
+        return _conclude(session)
+
+
+def _play(session: Session) -> None:
     with session.bar:
         try:
             session.play()
@@ -125,7 +141,6 @@ def run(arguments: argparse.Namespace) -> int:
             kept = "" if session.out is None else f"; they are in {session.out}"
             error.add_note(f"{len(session.table.rows)} of {_all_rows(session)} rows were finished{kept}")
             raise
-    return _conclude(session)
 
 
 def _prepared(plan: Plan, arguments: argparse.Namespace, out: Path | None, video: Path | None) -> Session:
@@ -162,18 +177,37 @@ def _free_folder(name: str | None, flag: str) -> Path | None:
     path = Path(name)
     if path.exists() and not path.is_dir():
         raise RunError(f"{path} is a file where a folder is needed: choose another {flag}")
+    if (path / OWNED).exists():
+        raise RunError(
+            f"another evaluation writes to {path}, or was killed there: choose another {flag}, or remove {OWNED} in it"
+        )
     if path.is_dir() and any(path.iterdir()):
         raise RunError(f"{path} is not empty: choose another {flag}, nothing in it would be overwritten")
     return path
 
 
-def _make_folders(folders: list[Path | None]) -> None:
-    for folder in folders:
-        if folder is not None:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise storage_error(folder, error, what="folder") from error
+@contextlib.contextmanager
+def _owned(folder: Path) -> Iterator[None]:
+    """An empty folder that no other evaluation writes to within this block.
+
+    Raises:
+        RunError: another one was quicker, or the folder cannot be made.
+    """
+    mark = folder / OWNED
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # the operating system lets only one of several make it
+        os.close(os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except FileExistsError as error:
+        raise RunError(f"another evaluation has begun to write to {folder}: choose another folder") from error
+    except OSError as error:
+        raise storage_error(folder, error, what="folder") from error
+    try:
+        if any(path != mark for path in folder.iterdir()):
+            raise RunError(f"{folder} is not empty any more: another evaluation was quicker, choose another folder")
+        yield
+    finally:
+        mark.unlink(missing_ok=True)
 
 
 def _all_rows(session: Session) -> int:

@@ -21,6 +21,8 @@ from hebbit.scripts.plans.worlds import Kind, Ranges, stream
 
 F64 = NDArray[np.float64]
 OK, NOT_APPLICABLE, FAILED = "ok", "n/a", "error"
+NOT_FINITE = "a return is not finite"
+"""Why a row that was played has no figures."""
 RESAMPLES = 2000
 """Of the bootstrap."""
 FIGURES = (
@@ -201,7 +203,7 @@ class Table:
         cells = row.figures
         assert cells is not None
         if not row.usable:
-            return name, row.label, "-", "", "", "", f"{cells['mean_length']:.1f}", "a return is not finite"
+            return name, row.label, "-", "", "", "", f"{cells['mean_length']:.1f}", NOT_FINITE
         solved = "" if cells["solved"] is None else f"{100 * cells['solved']:.0f} %"
         bounds = f"{cells['mean_low']:.1f}..{cells['mean_high']:.1f}"
         length = f"{cells['mean_length']:.1f}"

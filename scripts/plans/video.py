@@ -10,27 +10,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from hebbit.agents.environment import EnvSpec
 from hebbit.agents.errors import HebbitError
 from hebbit.scripts.bench.play import WIDTH, Episodes
 from hebbit.scripts.plans.worlds import World
 
 Env = gym.Env[Any, Any]
-
-
-def refuse_films(spec: EnvSpec) -> None:
-    """See that an environment can be filmed.
-
-    Raises:
-        HebbitError: it draws nothing.
-    """
-    env = spec.make("rgb_array")
-    try:
-        env.reset(seed=0)
-        if not isinstance(env.render(), np.ndarray):
-            raise HebbitError(f"{spec.id} cannot be filmed: it gives no pictures; leave --video out")
-    finally:
-        env.close()
 
 
 def chosen(episodes: Episodes) -> dict[str, int]:
@@ -85,10 +69,14 @@ class Film:
             if same:
                 take = self._take(number % width) / f"rl-video-episode-{number // width}.mp4"
                 take.rename(self.folder / f"{_slug(self.name)}-{'-'.join(kinds)}-episode-{number}.mp4")
-        for number in films:
-            shutil.rmtree(self._take(number % width), ignore_errors=True)
         if not same:
             raise HebbitError("the environment does not repeat its episodes, so that they cannot be filmed")
+
+    def clean(self) -> None:
+        """Remove whatever of the second play has no name: nothing, but for its empty folders, if all went well."""
+        width = min(WIDTH, len(self.episodes.returns))
+        for number in chosen(self.episodes).values():
+            shutil.rmtree(self._take(number % width), ignore_errors=True)
 
     def _take(self, place: int) -> Path:
         """The folder of one environment's films, until they have their names."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hebbit.agents import HebbitError
 from hebbit.agents.callbacks import (
     BaseCallback,
     CallbackList,
@@ -276,5 +277,74 @@ def test_states_are_plain_json() -> None:
     fresh.restore(callbacks.state())
     evaluation = fresh.callbacks[0]
     assert isinstance(evaluation, EvalCallback) and evaluation.best_mean_reward == -np.inf
-    with pytest.raises(ValueError, match="zip"):
-        CallbackList([Diary()]).restore(callbacks.state())
+
+
+def whole_state() -> dict[str, Any]:
+    return make_callbacks(Path("folder")).state()
+
+
+def without(state: dict[str, Any], place: int, key: str) -> dict[str, Any]:
+    del state["children"][place][key]
+    return state
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (CallbackList([Diary()]).state(), "of a CallbackList must be of 3 callbacks within, got 1"),
+        (Diary().state(), r"of a CallbackList must have \['children', 'n_calls'\], got \['n_calls'\]"),
+        ([1], "of a CallbackList must have .*, got list"),
+        ({"n_calls": 1, "children": 3}, "of 3 callbacks within, got int"),
+        (without(whole_state(), 1, "n_episodes"), "of a StopTrainingOnMaxEpisodes must have"),
+        (without(whole_state(), 2, "children"), "of a EveryNTimesteps must have"),
+        ({"n_calls": 1, "children": [*whole_state()["children"][:2], None]}, "of a EveryNTimesteps .* got NoneType"),
+        ({"n_calls": 1, "children": whole_state()["children"][::-1]}, "of a EvalCallback must have"),
+    ],
+)
+def test_a_state_of_other_callbacks_is_refused_whole(state: Any, message: str) -> None:
+    callbacks = make_callbacks(Path("folder"))
+    before = json.dumps(callbacks.state())
+    if isinstance(state, dict):
+        state["n_calls"] = 77
+    with pytest.raises(HebbitError, match=message):
+        callbacks.restore(state)
+    assert json.dumps(callbacks.state()) == before
+
+
+@pytest.mark.parametrize("wrong", [{"best_mean_reward": "good"}, {"rows": "3"}, {"rows": -1}, {"rows": True}])
+def test_an_evaluations_state_of_other_kinds_is_refused_whole(wrong: dict[str, Any]) -> None:
+    callbacks = make_callbacks(Path("folder"))
+    state = {**whole_state(), "n_calls": 77}
+    state["children"][0] |= wrong
+    with pytest.raises(HebbitError, match="must be a (whole )?number or null"):
+        callbacks.restore(state)
+    assert callbacks.n_calls == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: EvalCallback("env", n_eval_episodes=0), "n_eval_episodes must be at least 1, got 0"),
+        (lambda: EvalCallback("env", n_eval_episodes=-1), "n_eval_episodes must be 0 or more, got -1"),
+        (lambda: EvalCallback("env", eval_freq=-1), "eval_freq must be 0 or more, got -1"),
+        (lambda: CheckpointCallback(-5, "folder"), "save_freq must be 0 or more, got -5"),
+        (lambda: StopTrainingOnMaxEpisodes(0), "max_episodes must be at least 1, got 0"),
+        (lambda: EveryNTimesteps(0), "n_steps must be at least 1, got 0"),
+        (lambda: EveryNTimesteps(-3), "n_steps must be 0 or more, got -3"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(make: Callable[[], BaseCallback], message: str) -> None:
+    with pytest.raises(HebbitError, match=message):
+        make()
+
+
+def test_every_n_timesteps_begins_anew_with_training() -> None:
+    diary = Diary()
+    callback, model = EveryNTimesteps(4, diary), CountingModel()
+    train(model, callback, 10, episode_length=99)
+    for begun, expected in ((0, ["step 4", "step 8"]), (6, ["step 8", "step 12"])):
+        # anew from 0; and an agent of fewer steps goes on in the same rhythm
+        diary.events.clear()
+        model.num_timesteps = begun
+        train(model, callback, 9, episode_length=99)
+        assert [event for event in diary.events if "step" in event] == expected

@@ -1,11 +1,16 @@
 """What follows evaluations: patience, new bests, and their place in a resumed run; the model only counts."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.wrappers import RecordEpisodeStatistics
 
+from hebbit.agents import EnvSpec, HebbitError, SpikingAgent
 from hebbit.agents.callbacks import (
     BaseCallback,
     CallbackList,
@@ -101,5 +106,93 @@ def test_patience_is_resumed(at: int) -> None:
 
 def test_other_callbacks_inside_are_refused() -> None:
     state: dict[str, Any] = make().state()
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(HebbitError, match="of a EvalCallback must be of 1 callbacks within, got 2"):
         CallbackList([EvalCallback("env", callback_after_eval=Diary())]).restore(state)
+    state["children"][0]["children"][1]["last_best_mean_reward"] = "high"
+    with pytest.raises(HebbitError, match="must be a number or null, got 'high'"):
+        make().restore(state)
+
+
+def test_a_log_that_is_not_its_own_is_not_cut(tmp_path: Path) -> None:
+    """An older file stays until the first evaluation, however the state came about."""
+    older = tmp_path / "evaluations.npz"
+    older.write_bytes(b"an older one")
+    without = EvalCallback("env", eval_freq=2)
+    train(CountingModel((1.0,)), without, 2)
+    early = EvalCallback("env", eval_freq=5, log_path=tmp_path)
+    train(CountingModel(), early, 2)
+    for callback in (without, early):
+        state = json.loads(json.dumps(callback.state()))
+        assert state["rows"] is None
+        again, model = EvalCallback("env", eval_freq=5, log_path=tmp_path), CountingModel((1.0,))
+        again.restore(state)
+        train(model, again, 2)
+        assert older.read_bytes() == b"an older one"
+
+
+def test_what_came_after_the_state_is_cut_even_the_first_row(tmp_path: Path) -> None:
+    callback, model = EvalCallback("env", eval_freq=5, log_path=tmp_path), CountingModel((1.0,))
+    train(model, callback, 2)
+    state = callback.state()
+    assert state["rows"] == 0
+    train(model, callback, 3)
+    assert (tmp_path / "evaluations.npz").exists()
+    again = EvalCallback("env", eval_freq=5, log_path=tmp_path)
+    again.restore(state)
+    train(CountingModel(), again, 2)
+    assert not (tmp_path / "evaluations.npz").exists()
+
+
+class Scaled(gym.ObservationWrapper[Any, Any, Any]):
+    """Another space of observations."""
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        super().__init__(env)
+        self.observation_space = gym.spaces.Box(-1, 1, (4,))
+
+    def observation(self, observation: Any) -> Any:
+        return observation / 10
+
+
+class Closing(gym.Wrapper[Any, Any, Any, Any]):
+    """Counts how often it was closed."""
+
+    closed = 0
+
+    def close(self) -> None:
+        Closing.closed += 1
+        super().close()
+
+
+def cartpole(*wrappers: Callable[[Any], Any]) -> Any:
+    env: Any = gym.make("CartPole-v1")
+    for wrapper in wrappers:
+        env = wrapper(env)
+    return env
+
+
+def test_an_environment_with_other_spaces_is_refused_before_training() -> None:
+    agent = SpikingAgent("CartPole-v1", config={"pool_words": 4})
+    scaled = SpikingAgent(cartpole(Scaled), config={"pool_words": 4})
+    closing = EnvSpec("Acrobot-v1", wrappers=(f"{__name__}.Closing",))
+    Closing.closed = 0
+    for one, env in ((agent, cartpole(Scaled)), (agent, "Acrobot-v1"), (agent, closing), (scaled, "CartPole-v1")):
+        with pytest.raises(HebbitError, match="env must have the agent's spaces .*: wrap it as in training"):
+            one.learn(20, EvalCallback(env, eval_freq=10))
+        assert one.num_timesteps == 0
+        with pytest.raises(HebbitError, match="env must have the agent's spaces .*: wrap it as in training"):
+            one.evaluate(env, episodes=1)
+    assert Closing.closed == 2
+
+
+def test_wrappers_that_keep_the_spaces_are_served() -> None:
+    spec = EnvSpec("CartPole-v1", wrappers=(f"{__name__}.Closing",))
+    for trained, env in (
+        ("CartPole-v1", spec),
+        ("CartPole-v1", cartpole(RecordEpisodeStatistics, Closing)),
+        (cartpole(Scaled), cartpole(RecordEpisodeStatistics, Scaled)),
+    ):
+        agent = SpikingAgent(trained, config={"pool_words": 4})
+        callback = EvalCallback(env, eval_freq=20, n_eval_episodes=1)
+        agent.learn(20, callback)
+        assert callback.last_mean_reward >= 8

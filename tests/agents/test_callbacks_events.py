@@ -55,6 +55,17 @@ def test_a_hundred_episodes_are_kept() -> None:
     assert len(callback.recent) == 100 and len(callback.state()["recent"]) == 100
 
 
+def test_training_begun_anew_is_logged_again() -> None:
+    model, callback = CountingModel(), LogEveryNTimesteps(4)
+    train(model, callback, 9, episode_length=3)
+    model.num_timesteps = 0
+    train(model, callback, 9, episode_length=5)
+    assert [step for step, _ in model.recorder.dumps] == [4, 8, 4, 8]
+    # and of its own episodes alone
+    assert "rollout/ep_len_mean" not in model.recorder.dumps[2][1]
+    assert model.recorder.dumps[3][1]["rollout/ep_len_mean"] == 5
+
+
 def test_a_log_of_no_steps_is_refused() -> None:
     with pytest.raises(HebbitError, match="n_steps must be at least 1, got 0"):
         LogEveryNTimesteps(0)

@@ -10,6 +10,7 @@ import pytest
 
 from hebbit.agents import HebbitError, SpikingAgent
 from hebbit.agents.callbacks import EvalCallback, WandbCallback
+from hebbit.agents.logger import Logger
 
 SMALL = {"pool_words": 4}
 
@@ -132,6 +133,60 @@ def test_a_resumed_training_goes_on_with_its_run(wandb: FakeWandb) -> None:
     assert wandb.runs[2].settings["id"] == "run0"
     agent.learn(100, again, log_interval=50)
     assert wandb.runs[3].id == "run3" and "id" not in wandb.runs[3].settings
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("same", [True, False])
+def test_a_training_that_broke_off_leaves_nothing_to_the_next(
+    wandb: FakeWandb, error: type[BaseException], same: bool
+) -> None:
+    agent, callback = newborn(), WandbCallback()
+
+    def fail(*_: Any) -> None:
+        if agent.num_timesteps == 120:
+            raise error
+
+    with pytest.raises(error):
+        agent.learn(200, [callback, fail], log_interval=50)
+    again = callback if same else WandbCallback()
+    if not same:
+        again.restore(callback.state())
+    agent.learn(80, again, log_interval=50, reset_num_timesteps=False)
+    broken, resumed = wandb.runs
+    assert broken.finished and resumed.finished and resumed.settings == {"id": "run0", "resume": "allow"}
+    assert [step for step, _ in broken.logged] == [50, 100]
+    assert [step for step, _ in resumed.logged] == [170]
+    assert agent.logger.outputs == [] and again.run is None
+
+
+def test_a_users_run_stays_open_after_training_broke_off(wandb: FakeWandb) -> None:
+    own, agent, callback = wandb.init(), newborn(), WandbCallback()
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        agent.learn(100, [callback, fail], log_interval=50)
+    agent.learn(100, callback, log_interval=50)
+    assert wandb.runs == [own] and not own.finished and [step for step, _ in own.logged] == [50, 100]
+    # two of them in one training are no leftovers of each other
+    agent.learn(100, [WandbCallback(), WandbCallback()], log_interval=100, reset_num_timesteps=False)
+    assert not own.finished and [step for step, _ in own.logged[2:]] == [200, 200]
+
+
+def test_a_broken_run_of_another_logger_is_ended_too(wandb: FakeWandb) -> None:
+    agent, callback = newborn(), WandbCallback()
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        agent.learn(100, [callback, fail])
+    left = agent.logger
+    agent.set_logger(Logger([]))
+    agent.learn(100, callback, log_interval=100)
+    assert [run.finished for run in wandb.runs] == [True, True]
+    assert left.outputs == agent.logger.outputs == []
 
 
 def test_without_wandb_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """Baselines are what rl-zoo tuned, and answer after loading as they did before saving."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,12 @@ import numpy as np
 import pytest
 
 from hebbit.agents import HebbitError
+from hebbit.scripts import main
 from hebbit.scripts.bench import baselines, jobs, sb3, worker
 from hebbit.scripts.bench.jobs import Job
 from hebbit.scripts.bench.play import play
 from hebbit.scripts.bench.suites import Suite, Task
 
-pytest_plugins = ["tests.scripts.conftest"]
 FEW = {
     "ppo": {"steps": 256, "n_steps": 8, "n_envs": 4},
     "a2c": {"steps": 256, "n_envs": 4},
@@ -149,11 +148,16 @@ def test_what_cannot_be_loaded_is_said(tmp_path: Path) -> None:
         sb3.load(tmp_path / "model.zip", "sac")
 
 
-def test_a_suite_of_ten_lines_with_baselines(tmp_path: Path, cli: Callable[..., Any]) -> None:
+def test_a_suite_of_ten_lines_with_baselines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text(
         "episodes = 5\n[[tasks]]\nenv_id = 'FrozenLake-v1'\nsteps = 400\n[tasks.kwargs]\nis_slippery = false\n"
     )
-    status, out, err = cli("benchmark --suite mine.toml --baselines ppo,dqn --seeds 2 --baseline-seeds 1 --out r")
+    line = "benchmark --suite mine.toml --baselines ppo,dqn --seeds 2 --baseline-seeds 1 --out r"
+    status = main(line.split())
+    out, err = capfd.readouterr()
     assert (status, err) == (0, "") and "[4/4]" in out
     rows = [json.loads(path.read_text()) for path in Path("r", "runs").rglob("*.json")]
     assert sorted(row["job"]["algorithm"] for row in rows) == ["dqn", "hebbit", "hebbit", "ppo"]

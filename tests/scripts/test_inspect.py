@@ -148,6 +148,15 @@ def test_a_long_play_is_thinned(cli: Cli, undrawn: None, monkeypatch: pytest.Mon
     assert found["recording_bytes"] <= 40_000
     with np.load("r/inspection/inspection.npz") as kept:
         assert np.diff(kept["number"]).tolist() == [found["every"]] * (found["kept"] - 1)
+    monkeypatch.setattr(inspect, "MEMORY", 1 << 28)
+    assert cli("inspect r --steps 200 --out whole")[0] == 0
+    whole = content("whole")
+    assert whole["every"] == 1 and whole["episodes"]["whole"] > 5 and whole["episodes"]["cut"] == 1
+    for name in ("episodes", "return_mean"):
+        assert found[name] == whole[name], name
+    with np.load("whole/inspection.npz") as kept:
+        parts = np.split(kept["reward"], np.flatnonzero(kept["end"]) + 1)[: whole["episodes"]["whole"]]
+        assert whole["return_mean"] == pytest.approx(np.mean([part.sum() for part in parts]))
 
 
 def test_only_our_own_folder_is_renewed(cli: Cli, undrawn: None) -> None:

@@ -1,11 +1,13 @@
 """Figures of recordings that were made by hand, so that the right answer is known."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from hebbit.agents import tape
 from hebbit.agents.recording import CUT, RUNNING, TERMINATED, TRUNCATED, Recording
 from hebbit.agents.tape import packed
 from hebbit.scripts.look import activity, measures
@@ -48,12 +50,45 @@ def test_discounted_returns() -> None:
     assert found[:7].tolist() == [1.75, 1.5, 1.0, 2.5, 3.0, 3.5, 5.0] and np.isnan(found[7])
 
 
-def test_whole_episodes() -> None:
-    ends = np.array([TERMINATED, RUNNING, TRUNCATED, RUNNING, CUT], np.uint8)
-    start = np.array([False, True, False, True, False])
-    rewards = np.array([9.0, 1, 2, 4, 8])
-    assert measures.whole_returns(recorded(5, end=ends, start=start, reward=rewards)).tolist() == [3.0]
-    assert measures.episodes(recorded(5, end=ends)) == {"terminated": 1, "truncated": 1, "cut": 1}
+def test_measuring_takes_hardly_more_than_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measures, "BLOCK_BYTES", 1 << 18)
+    monkeypatch.setattr(tape, "BLOCK_BYTES", 1 << 18)
+    random = np.random.default_rng(1)
+    pool = random.integers(2**32, size=(6000, 8, 40), dtype=np.uint32)
+    one = recorded(6000, pool=pool, observation=random.normal(size=(6000, 2)))
+    columns = measures.sorted_columns(one, ["a", "b"])
+    tracemalloc.start()
+    try:
+        for measure in (measures.activity, lambda one: measures.tunings(one, columns)):
+            before = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            measure(one)
+            # the counts of all neurons, as large as the spikes, and results and blocks
+            assert tracemalloc.get_traced_memory()[1] - before < 1.6 * pool.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("block", [1, 40_000, 1 << 22])
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(measures, "BLOCK_BYTES", block)
+    monkeypatch.setattr(tape, "BLOCK_BYTES", block)
+    random = np.random.default_rng(2)
+    pool = random.integers(2**32, size=(50, 3, 2), dtype=np.uint32) & random.integers(2**32, size=(50, 3, 2))
+    one = recorded(50, pool=pool.astype(np.uint32), observation=random.integers(0, 4, (50, 1)))
+    counts = one.spikes("pool").sum(axis=1)
+    assert np.array_equal(one.counts("pool"), counts)
+    mean, square = counts.mean(axis=0), (counts.astype(float) ** 2).mean(axis=0)
+    sparse = measures.activity(one)["pool"]["lifetime_sparseness"]
+    assert sparse == pytest.approx(np.mean(1 - mean**2 / square))
+    (tuning,) = measures.tunings(one, measures.sorted_columns(one, ["a"]))
+    bins = tuning.column.bins
+    for value in range(4):
+        own = counts[bins == value].reshape(-1, 64)
+        np.testing.assert_allclose(tuning.rates[:, value], own.mean(axis=0))
+    seen = np.bincount(bins).astype(float)
+    fired = np.array([(counts[bins == value].reshape(-1, 64) > 0).sum(axis=0) for value in range(4)]).T.astype(float)
+    np.testing.assert_allclose(tuning.information, measures.information(fired, seen))
 
 
 def test_rates_and_shares() -> None:

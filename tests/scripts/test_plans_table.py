@@ -1,5 +1,6 @@
 """Figures of rows, and what is drawn of them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,16 @@ def test_curves_of_sweeps_and_intervals_of_the_rest(monkeypatch: pytest.MonkeyPa
     assert [text.get_text().strip() for text in others.texts] == ["PPO: n/a"]
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert sorted(legend) == ["PPO", "hebbit, 2 runs", "solved: 90"]
+
+
+def test_what_is_not_finite_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = table(("one", "hebbit"), ("ppo:m", "ppo"))
+    row = found.rows[0]
+    assert row.condition.name == "clean" and row.algorithm == "hebbit"
+    broken = Episodes(np.full(40, np.nan), np.arange(40))
+    found.rows[0] = replace(row, episodes=broken, figures=figures(broken, 90.0, 0))
+    others = drawn(found, monkeypatch).subfigs[-1].axes[0]
+    assert [text.get_text().strip() for text in others.texts] == ["hebbit: a return is not finite", "PPO: n/a"]
 
 
 def test_nothing_to_draw() -> None:

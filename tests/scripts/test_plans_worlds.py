@@ -7,12 +7,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from numpy.typing import NDArray
 
 from hebbit.agents.environment import EnvSpec
 from hebbit.agents.errors import HebbitError
 from hebbit.scripts.plans.plan import Condition
-from hebbit.scripts.plans.worlds import Kind, Ranges, World, boxes, flat, ranges_of, stream
+from hebbit.scripts.plans.worlds import Kind, Ranges, World, boxes, flat, ranges_of, set_attributes, stream
 
 CARTPOLE = EnvSpec("CartPole-v1")
 F64 = NDArray[np.float64]
@@ -191,6 +192,54 @@ def test_physics_follow() -> None:
     assert np.array_equal(clean[0], heavy[0]) and not np.allclose(clean[1:5], heavy[1:5], atol=1e-3)
     # as they are born, nothing changes
     assert np.array_equal(observed(CARTPOLE, attributes={"length": 0.5}), clean)
+
+
+class OwnMass(CartPoleEnv):
+    """Something hangs below the cart, so that its mass is more than its parts."""
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__(render_mode=render_mode)
+        self.total_mass = 5.0
+
+
+class Computed(CartPoleEnv):
+    """Computes its mass when it is asked."""
+
+    total_mass = property(lambda self: self.masspole + self.masscart + 1, lambda self, value: None)
+
+
+Namesake = type("CartPoleEnv", (Mixed,), {"masscart": 1.0, "masspole": 1.0, "length": 2.0, "total_mass": 2.0,
+                                          "polemass_length": 2.0})  # fmt: skip
+
+
+def changed(env: Any, **attributes: Any) -> Any:
+    set_attributes(env, attributes)
+    return env
+
+
+def test_a_subclass_keeps_what_does_not_follow() -> None:
+    own = changed(OwnMass(), gravity=1.0)
+    assert (own.gravity, own.total_mass, own.polemass_length) == (1.0, 5.0, 0.05)
+    own = changed(OwnMass(), length=1.0)
+    assert (own.total_mass, own.polemass_length) == (5.0, 0.1)
+    untouched = OwnMass()
+    with pytest.raises(HebbitError, match="OwnMass has a total_mass of its own.*beside masspole, set total_mass too"):
+        set_attributes(untouched, {"gravity": 1.0, "masspole": 0.4})
+    assert (untouched.gravity, untouched.masspole) == (9.8, 0.1)
+    own = changed(OwnMass(), masspole=0.4, total_mass=7.0)
+    assert (own.total_mass, own.polemass_length) == (7.0, 0.2)
+    assert changed(OwnMass(), total_mass=6.0).total_mass == 6.0
+    assert changed(Computed(), masspole=0.5).total_mass == 2.5
+
+
+def test_only_what_was_set_is_followed() -> None:
+    own = CartPoleEnv()
+    own.total_mass = 1.1 * (1 + 1e-12)
+    before = own.total_mass
+    assert changed(own, length=2.0).total_mass == before
+    # another class of that name has other physics
+    own = changed(Namesake(), masspole=3.0)
+    assert (own.masspole, own.total_mass, own.polemass_length) == (3.0, 2.0, 2.0)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A search: what it writes, and that it goes on wherever and however it was stopped."""
 
+import argparse
 import json
 import os
 import re
@@ -19,11 +20,12 @@ from optuna.trial import TrialState
 
 from hebbit.agents import AgentConfig, HebbitError, configure
 from hebbit.scripts import main, tune, tune_study, tune_trial
-from hebbit.scripts.tune_space import space
+from hebbit.scripts.tune_locks import FileLock
+from hebbit.scripts.tune_space import Space, space
 from hebbit.scripts.tune_study import Search
 
 Cli = Callable[..., Any]
-WORDS = "tune CartPole-v1 --steps 120 --seeds 2 --episodes 1 --seed 4 --backend numba"
+WORDS = "tune CartPole-v1 --steps 120 --seeds 4 --episodes 1 --seed 4 --backend numba"
 TERMS = {"seed": 4}
 Row = tuple[dict[str, Any], TrialState, list[float] | None, dict[int, float]]
 
@@ -76,15 +78,15 @@ def test_a_search_in_memory_writes_a_preset(cli: Cli, whole: tuple[list[Row], st
         rf"^{path}: trial (\d+), score (\S+) where it was tuned and (\S+) on", out, re.M
     ).groups()  # type: ignore[union-attr]  # else it fails
     text = path.read_text()
-    assert f"as trial {won} of 8." in text and f"is {where} on the 2 seeds" in text
-    assert f"On 4 fresh seeds its score is {fresh}" in text and "Not yet" not in text
-    assert "hebbit tune CartPole-v1 --trials 8 --steps 120 --seeds 2 --episodes 1 --seed 4\n" in text
+    assert f"as trial {won} of 8." in text and f"is {where} on the 4 seeds" in text
+    assert f"On 8 fresh seeds its score is {fresh}" in text and "Not yet" not in text
+    assert "hebbit tune CartPole-v1 --trials 8 --steps 120 --seeds 4 --episodes 1 --seed 4\n" in text
     checked = re.findall(r"^  trial (\d+)(?: \(the start\))?: (\S+) \(brains", out, re.M)
     assert 2 <= len(checked) <= 4 and checked[0][0] == "0"
     assert (won, fresh) in checked and won != "0"
     # the preset is what was trained: trained again, its brains get that score
     conditions = tune_trial.Conditions("CartPole-v1", 120, 1, 4, "numba")
-    again = tune_trial.train(conditions, configure(None, str(path)), range(1000, 1004))
+    again = tune_trial.train(conditions, configure(None, str(path)), range(1000, 1008))
     assert f"{tune_trial.score(again):.1f}" == fresh
     status, out, _ = cli(f"train CartPole-v1 --steps 20 --eval-episodes 1 --no-plots --run-dir r --preset {path}")
     assert status == 0
@@ -108,11 +110,12 @@ def child(*words: str) -> list[str]:
     return [sys.executable, str(Path(__file__).with_name("deadly.py")), *words]
 
 
-# While training; when a trial was drawn and nobody has said whose it is; when its end is about to be told.
+# While training; when a trial is half drawn, or drawn and nobody has said whose it is; when its end is about to be told.
 @pytest.mark.parametrize(
     ("target", "count"),
     [
         ("hebbit.scripts.tune:train", 3),
+        ("optuna.storages:JournalStorage.set_trial_param", 40),
         ("optuna.trial:Trial.set_user_attr", 1),
         pytest.param("optuna.trial:Trial.report", 5, marks=pytest.mark.slow),
         pytest.param("optuna.study:Study.tell", 2, marks=pytest.mark.slow),
@@ -153,7 +156,7 @@ def test_two_processes_share_a_search(tmp_path: Path) -> None:
     assert all(len(own) <= 1 for own in workers) and not workers[0] & workers[1]
     # and one of them wrote the preset
     assert [("use it:" in out) for out, _ in outs].count(True) == 1
-    assert "On 4 fresh seeds" in (tmp_path / "p.toml").read_text()
+    assert "On 8 fresh seeds" in (tmp_path / "p.toml").read_text()
     assert sorted(os.listdir(tmp_path)) == ["p.toml", "s", "s.lock", "s.turn"]
 
 
@@ -312,12 +315,12 @@ def test_the_best_is_trained_on_twice_as_many_seeds(cli: Cli) -> None:
     for one in study_of("s").trials:
         if one.state == TrialState.COMPLETE:
             means = one.user_attrs["means"]
-            confirmed = tune_trial.score(np.array(means[:2])) > best
-            assert len(means) == (4 if confirmed else 2)
+            confirmed = tune_trial.score(np.array(means[:4])) > best
+            assert len(means) == (8 if confirmed else 4)
             assert one.value == tune_trial.score(np.array(means))
             best = max(best, one.value)
             brains.append(len(means))
-    assert set(brains) == {2, 4}
+    assert set(brains) == {4, 8}
 
 
 def test_returns_that_are_not_finite_fail(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,7 +349,7 @@ def test_how_long_a_trial_trains() -> None:
     [
         ("--storage text", "text is not the journal of a search: choose another --storage"),
         ("--storage none/s", "none/s needs its folder none: make it"),
-        ("--storage s --seeds 3", "the search in s has seeds 2, which cannot change to 3: leave that flag as it was"),
+        ("--storage s --seeds 3", "the search in s has seeds 4, which cannot change to 3: leave that flag as it was"),
         ("--storage s --preset mine.toml", "the search in s has preset "),
         ("--out text", "text exists already and is not as this search left it"),
         ("--storage s --out text", "text exists already"),
@@ -359,7 +362,7 @@ def test_what_cannot_be_is_refused(cli: Cli, words: str, message: str) -> None:
     Path("mine.toml").write_text("gamma = 0.9\n")
     if "--storage s" in words:
         assert cli(f"{WORDS} --trials 1 --storage s --quiet").status == 0
-    status, out, err = cli(f"tune CartPole-v1 --steps 120 --episodes 1 --trials 2 --seeds 2 --seed 4 {words}")
+    status, out, err = cli(f"tune CartPole-v1 --steps 120 --episodes 1 --trials 2 --seeds 4 --seed 4 {words}")
     assert (status, out) == (2, "") and message in err
     assert Path("text").read_text() == "not json, and no line end"
     assert not [name for name in os.listdir() if name.endswith(".worker")]
@@ -378,6 +381,177 @@ def test_other_environments_may_share_a_journal(cli: Cli) -> None:
         assert cli(f"tune {env_id} --steps 20 --seeds 1 --episodes 1 --trials 1 --storage s --quiet").status == 0
         assert len(counted(study_of("s", env_id))) == 1
     assert all("op_code" in json.loads(line) for line in Path("s").read_text().splitlines())
+
+
+@pytest.mark.parametrize("left", [11, 30, -1])
+def test_a_search_killed_within_its_first_line_goes_on(tmp_path: Path, left: int) -> None:
+    path = tmp_path / "s"
+    search(path).close()
+    path.write_bytes(path.read_bytes().splitlines()[0][:left])
+    again = search(path)
+    trial = again.ask(1)
+    assert trial is not None and trial.params == again.space.first()
+    again.close()
+
+
+@pytest.mark.parametrize("text", [b'{"op', b'{"op_code":0,"half\n', b'{"other": 1}', b"{", b"[1"])
+def test_half_a_line_of_something_else_is_left_alone(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "s"
+    path.write_bytes(text)
+    with pytest.raises(HebbitError, match="is not the journal of a search"):
+        search(path)
+    assert path.read_bytes() == text
+
+
+def test_a_search_killed_before_its_first_trial_was_queued_begins_with_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.Study, "enqueue_trial", die)
+        with pytest.raises(KeyboardInterrupt):
+            search(tmp_path / "s")
+    again = search(tmp_path / "s")
+    trial = again.ask(1)
+    assert trial is not None and trial.params == again.space.first()
+    again.close()
+
+
+def tuning(**arguments: Any) -> tune.Tuning:
+    """A process's part in a search."""
+    given = {
+        "env_id": "CartPole-v1", "trials": 8, "steps": 120, "seeds": 2, "episodes": 1, "storage": "s", "seed": 4,
+        "out": "p.toml", "preset": None, "backend": "numba", "quiet": True,
+    }  # fmt: skip
+    return tune._begun(argparse.Namespace(**given | arguments))
+
+
+def scores(monkeypatch: pytest.MonkeyPatch, *values: float) -> None:
+    """What trainings are to give, one after another; then comes Ctrl-C."""
+    left = list(values)
+
+    def give(conditions: Any, config: Any, brains: Any, look: Any = None) -> Any:
+        if not left:
+            raise KeyboardInterrupt
+        return np.full(len(brains), left.pop(0))
+
+    monkeypatch.setattr(tune, "train", give)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_better_trial_of_another_process_is_not_overwritten(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = tuning(), tuning()
+    turns = []
+    write = tune._write
+
+    def seen(*arguments: Any, **keywords: Any) -> None:
+        free = FileLock(Path("s.turn"))
+        turns.append(free.take(wait=False))
+        write(*arguments, **keywords)
+
+    monkeypatch.setattr(tune, "_write", seen)
+    first, second = one.search.ask(8), other.search.ask(8)
+    assert first is not None and second is not None
+    # of each the first brains, and as many again where they are the best
+    scores(monkeypatch, 5, 5, 9, 9)
+    waiting = [second]
+
+    def say(text: str) -> None:
+        """The other one does its trial after this one has looked who is best, and before it writes."""
+        if waiting:
+            tune._do(other, waiting.pop())
+
+    monkeypatch.setattr(one, "say", say)
+    tune._do(one, first)
+    assert "as trial 1 of 2" in Path("p.toml").read_text()
+    # and over what the other one wrote, this one writes a better one
+    third = one.search.ask(8)
+    assert third is not None
+    scores(monkeypatch, 12, 12)
+    tune._do(one, third)
+    assert "as trial 2 of 3" in Path("p.toml").read_text()
+    assert turns == [False, False]
+    for each in (one, other):
+        each.search.close()
+
+
+def test_trials_that_come_while_one_process_ends_are_checked_too(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish, ended = tune._finish, []
+
+    def busy(own: tune.Tuning) -> list[int]:
+        ended.append(finish(own))
+        if len(ended) == 1:
+            more = [*WORDS.split(), "--trials", "4", "--storage", "s", "--out", "p.toml", "--quiet"]
+            assert main(more) == 0
+        return ended[-1]
+
+    monkeypatch.setattr(tune, "_finish", busy)
+    status, out, _ = cli(f"{WORDS} --trials 2 --storage s --out p.toml")
+    assert status == 0 and out.count("another process has added trials meanwhile:") == 1
+    study = study_of("s")
+    assert [len(ranking) for ranking in ended] == [2, 4] and study.user_attrs["final"]["trials"] == 4
+    assert study.user_attrs["finisher"] is None and len(study.user_attrs["rechecks"]) == 4
+    assert "of 4. Its score" in Path("p.toml").read_text()
+
+
+def test_who_ends_leaves_the_rest_to_those_at_work(tmp_path: Path) -> None:
+    one, other = search(tmp_path / "s"), search(tmp_path / "s")
+    trial = one.ask(3)
+    assert trial is not None
+    one.complete(trial, 1.0, [1.0])
+    assert one.finishing()
+    more = other.ask(3)
+    assert more is not None
+    assert one.finished([0])  # the other one is at a trial
+    other.complete(more, 2.0, [2.0])
+    assert other.finishing() and not one.finishing()
+    assert not other.finished([0]) and other.finished([1, 0])
+    assert one.finishing()
+    for each in (one, other):
+        each.close()
+
+
+def test_ctrl_c_after_fresh_seeds_says_what_is_kept(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = f"{WORDS} --storage s --quiet"
+    assert cli(f"{words} --trials 2 --out p.toml") == (0, "", "")
+    written = Path("p.toml").read_text()
+    won = study_of("s").user_attrs["final"]["trial"]
+    scores(monkeypatch, 600, 600)
+    status, _, err = cli(f"{words} --trials 8 --out p.toml")
+    assert status == 130 and err.startswith(
+        f"hebbit: interrupted; p.toml holds trial {won}, which fresh seeds chose; trial 2 has the best score where it was "
+        "tuned, trials: 3; go on with: "
+    )
+    assert Path("p.toml").read_text() == written
+    scores(monkeypatch)
+    status, _, err = cli(f"{words} --trials 8 --out q.toml")
+    assert status == 130 and "q.toml is not written yet, the best so far is trial 2, trials: 3; go on with: " in err
+    assert not Path("q.toml").exists()
+
+
+def test_settings_of_no_brain_fail_before_their_training(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Space.config
+
+    def picky(self: Space, drawn: dict[str, Any]) -> AgentConfig:
+        if drawn != self.first():
+            raise HebbitError("no such brain")
+        return config(self, drawn)
+
+    monkeypatch.setattr(Space, "config", picky)
+    status, out, err = cli(f"{WORDS} --trials 3 --storage s --out p.toml")
+    assert (status, err) == (0, "") and out.count(": failed: no such brain,") == 2
+    assert [row[1] for row in counted(study_of("s"))] == [TrialState.COMPLETE, TrialState.FAIL, TrialState.FAIL]
 
 
 def test_without_optuna_it_says_what_to_install(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
