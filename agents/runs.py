@@ -323,7 +323,7 @@ class RunLock:
             os.close(self._descriptor)
             if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
                 raise storage_error(path, error) from error  # a file system without locks
-            raise RunError(f"{folder} is being written by {owner}: wait for it, or choose another --run-dir") from error
+            raise RunError(f"{folder} is being written by {owner}: wait for it, or choose another folder") from error
         with contextlib.suppress(OSError):  # only to name the owner
             os.ftruncate(self._descriptor, 0)
             os.write(self._descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())

@@ -87,6 +87,9 @@ def _dispatch(arguments: argparse.Namespace, parser: Parser) -> int:
 def run(argv: Sequence[str] | None) -> int:
     """Run a command line; errors become one sentence on standard error and an exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
+    # so that module:Name-v0 finds a module of the current folder; last, for it must not hide anything
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     parser = make_parser()
     try:
         return _dispatch(parser.parse_args(words), parser)

@@ -1,8 +1,11 @@
 """Which settings a baseline of Stable-Baselines3 is run with, and which actions it can choose."""
 
 import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
+from inspect import signature
 from typing import Any
 
 from gymnasium import spaces
@@ -50,6 +53,7 @@ def settings(algorithm: str, task: Task, observations: spaces.Space[Any], budget
     own = dict(found) if found else {"policy": _policy(algorithm, observations)}
     tuned_steps = own.pop("steps", task.steps)
     changes = task.settings.get(algorithm, {})
+    _check(algorithm, changes)
     own |= changes
     steps = whole(own.pop("steps", tuned_steps if budget == "tuned" else task.steps), f"steps of {algorithm}")
     if own.get("normalize") and isinstance(observations, spaces.Dict):
@@ -58,6 +62,21 @@ def settings(algorithm: str, task: Task, observations: spaces.Space[Any], budget
     other = " (tuned without these kwargs and wrappers)" if found and (task.kwargs or task.wrappers) else ""
     label = (TUNED if found else UNTUNED) + other + (f"; changed: {', '.join(changed)}" if changed else "")
     return steps, {**own, "source": label}
+
+
+def _check(algorithm: str, changes: Mapping[str, Any]) -> None:
+    """Refuse settings that an algorithm does not have, before anything runs."""
+    if not changes.keys() - {"steps"}:
+        return
+    # imports torch
+    from hebbit.scripts.bench.sb3 import kind_of
+
+    known = {*signature(kind_of(algorithm).__init__).parameters, "n_envs", "normalize", "steps"} - {"self", "env"}
+    for name in changes:
+        if name not in known:
+            close = get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
+            raise HebbitError(f"settings of {algorithm} have an unknown entry {name!r}; {hint}")
 
 
 def _policy(algorithm: str, observations: spaces.Space[Any]) -> str:

@@ -121,7 +121,9 @@ def _follow(worker: "subprocess.Popen[str]", job: Job, invocation: str, timeout:
         return Outcome(row, files)
     said = (folder / "stderr").read_text(errors="replace").splitlines()[-LAST_LINES:]
     how = f"by signal {-status}, perhaps out of memory" if status < 0 else f"with status {status} and no result"
-    return failed(job, invocation, CRASHED, "\n".join([f"ended {how}", *said]))
+    # what went wrong stands last in a traceback, and must be seen first
+    first = f"{said[-1]} (ended {how})" if said else f"ended {how}"
+    return failed(job, invocation, CRASHED, "\n".join([first, *said]))
 
 
 def _row(path: Path, job: Job) -> dict[str, Any] | None:

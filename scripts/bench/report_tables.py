@@ -172,7 +172,9 @@ def _aggregate_notes(study: Study, group: Group) -> Iterator[str]:
             f"{few}: the intervals say what other seeds would do on the same tasks, not what would happen on other "
             "tasks, and the scale of a task decides how much it weighs."
         )
-    scales = (f"{task.name} {task.low:g} to {task.high:g} ({task.source})" for task in tasks)
+    scales = (
+        f"{task.name} {task.low:g} to {task.high:g}" + (f" ({task.source})" if task.source else "") for task in tasks
+    )
     yield f"Score 0 and 1 of each task: {'; '.join(scales)}."
     yield from _budgets(study, group)
     yield "More is better, but for the optimality gap: how far scores stay below 1. In brackets: 95 % intervals."

@@ -84,7 +84,7 @@ def load(name: str) -> Suite:
         return parse(files("hebbit.scripts.bench").joinpath(f"suite_{name}.toml").read_text(), name, name)
     path = Path(name)
     if not path.is_file():
-        raise HebbitError(f"--suite must be one of {', '.join(SUITES)}, or a TOML file, got {brief(name, text=repr)}")
+        raise HebbitError(f"--suite must be one of {', '.join(SUITES)}, or a TOML file; there is no file {path}")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
@@ -149,7 +149,9 @@ def _check_scales(row: Mapping[str, Any], where: str) -> None:
     for key, value in scales.items():
         if not math.isfinite(value):
             raise HebbitError(f"{where}: {key} must be finite, got {value}")
-    if {"score_low", "score_high"} <= scales.keys() and not scales["score_low"] < scales["score_high"]:
+    if ("score_low" in scales) != ("score_high" in scales):
+        raise HebbitError(f"{where}: score_low and score_high belong together, got {brief(scales)}")
+    if "score_low" in scales and not scales["score_low"] < scales["score_high"]:
         raise HebbitError(f"{where}: score_low must be less than score_high, got {brief(scales)}")
 
 

@@ -158,58 +158,6 @@ def test_an_episode_cut_short_counts_the_last_observation() -> None:
     assert told.td[0].tolist() == (256 + after - told.value[0]).tolist() and told.end.tolist() == [TRUNCATED]
 
 
-@pytest.mark.parametrize("every", [1, 4, 1000])
-def test_returns_count_all_presentations_whether_kept_or_not(every: int) -> None:
-    whole = BrainRecorder(SpikingAgent(Places(), config=SMALL), 80)
-    played = whole.play(Places(), 80, seed=3)
-    ends = np.flatnonzero(played.end != RUNNING)
-    parts = np.split(played.reward, ends + 1)[:11]
-    thinned = BrainRecorder(whole.agent, 3, every)
-    thinned.play(Places(), 80, seed=3)
-    assert thinned.tally.whole == 11 and thinned.tally.ends == {TERMINATED: 5, TRUNCATED: 6, CUT: 1}
-    assert thinned.tally.return_mean == pytest.approx(np.mean([part.sum() for part in parts]))
-    thinned.clear()
-    assert thinned.tally.return_mean is None and not any(thinned.tally.ends.values())
-
-
-def test_episodes_of_which_something_was_missed_have_no_return() -> None:
-    recorder = BrainRecorder(SpikingAgent("CartPole-v1", config=SMALL), 10)
-    observation = np.zeros(4, np.float32)
-    _, state = recorder.predict(observation)
-    # nobody told what came of it
-    recorder.predict(observation, state)
-    recorder.met(4.0, terminated=True)
-    assert recorder.tally.whole == 0 and recorder.tally.ends[TERMINATED] == 1
-    # one that was running already
-    recorder.predict(observation, state)
-    recorder.met(2.0, truncated=True)
-    assert recorder.tally.whole == 0 and recorder.tally.ends[TRUNCATED] == 1
-    _, state = recorder.predict(observation)
-    recorder.met(1.0)
-    recorder.predict(observation, state)
-    recorder.met(2.5, truncated=True)
-    assert recorder.tally.whole == 1 and recorder.tally.return_mean == 3.5
-
-
-def test_returns_while_it_learns() -> None:
-    agent = SpikingAgent("CartPole-v1", config=SMALL).learn(5)
-    kept, thinned = BrainRecorder(agent, 400), BrainRecorder(agent, 1, 50)
-    recording = None
-    for recorder in (kept, thinned):
-        own = SpikingAgent("CartPole-v1", config=SMALL).learn(5)
-        recorder.agent = own
-        with recorder.learning():
-            own.learn(200, reset_num_timesteps=False)
-        recording = recording or recorder.recording()
-    assert recording is not None
-    ends, starts = np.flatnonzero(recording.end != RUNNING), np.flatnonzero(recording.start)
-    # the first was running already
-    assert ends[0] < starts[0]
-    returns = [recording.reward[a : b + 1].sum() for a, b in zip(starts, ends[1:], strict=False)]
-    assert len(returns) > 3 and kept.tally == thinned.tally
-    assert kept.tally.whole == len(returns) and kept.tally.return_mean == pytest.approx(np.mean(returns))
-
-
 def test_observations_are_kept_as_they_came() -> None:
     agent = SpikingAgent(Places(), config=SMALL)
     recorder = BrainRecorder(agent, 20)

@@ -86,6 +86,11 @@ def test_the_budget_is_tuned_or_equal() -> None:
     assert job.steps == 500 and job.settings == {"policy": "MlpPolicy", "source": baselines.UNTUNED}
 
 
+def test_settings_that_an_algorithm_does_not_have_are_refused() -> None:
+    with pytest.raises(HebbitError, match="unknown entry 'n_step'; did you mean n_steps"):
+        job_of("ppo", "CartPole-v1", {"n_step": 64})
+
+
 def test_what_is_not_rl_zoos_is_not_called_so() -> None:
     def source(task: Task) -> str:
         return str(jobs.plan(Suite("x", (task,)), ("ppo",), (), (3,), "tuned").jobs[0].settings["source"])
@@ -113,7 +118,8 @@ def test_stochastic_answers_are_drawn_for_each_observation() -> None:
     ppo = sb3.Theirs(job_of("ppo", "Pendulum-v1"))
     same, begin = np.ones((50, 3), np.float32), np.ones(50, np.bool_)
     first, second = (ppo.policy.predict(same, None, begin, False)[0] for _ in range(2))
-    assert len(np.unique(first)) == 50 and not np.array_equal(first, second)
+    # some are cut off at the bounds
+    assert len(np.unique(first)) > 20 and not np.array_equal(first, second)
     go_on = np.zeros(50, np.bool_)
     third = [ppo.policy.predict(same, None, go_on, False)[0] for _ in range(4)]
     # as in training, the noise of state-dependent exploration stays for four steps

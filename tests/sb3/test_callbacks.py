@@ -1,5 +1,7 @@
 """Our callbacks decide as Stable-Baselines3's do, on the same evaluations."""
 
+import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,6 +51,13 @@ def test_the_threshold_is_the_same(threshold: float) -> None:
     their = ready(theirs.StopTrainingOnRewardThreshold(threshold), SimpleNamespace(best_mean_reward=-np.inf))
     our = ready(ours.StopTrainingOnRewardThreshold(threshold), ours.EvalCallback("env"))
     assert decisions(our, bests) == decisions(their, bests)
+
+
+def test_the_example_of_normalised_evaluation_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = Path(__file__).parents[2] / "docs" / "callbacks.md"
+    (example,) = re.findall(r"```python\n(from stable_baselines3.*?)```", page.read_text(), re.DOTALL)
+    exec(compile(example, str(page), "exec"), {"__name__": "example"})
+    assert re.fullmatch(r"1000 steps: \d+\.\d\n2000 steps: \d+\.\d\n", capsys.readouterr().out)
 
 
 def test_the_names_are_the_same() -> None:

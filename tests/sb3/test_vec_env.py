@@ -23,7 +23,7 @@ from stable_baselines3.common.vec_env import (
 )
 
 import hebbit.envs  # noqa: F401  # registers its environments
-from hebbit.agents import HebbitError, SpikingAgent
+from hebbit.agents import EnvSpec, HebbitError, SpikingAgent
 from hebbit.agents.callbacks import EvalCallback
 from hebbit.agents.sb3_env import VecEnvAdapter
 from hebbit.agents.streams import VectorStream
@@ -211,6 +211,39 @@ def test_brains_learn_from_normalised_and_stacked_observations(wrap: Callable[[A
     assert len(agent.brains) == 2 and agent.env_id == CARTPOLE and min(agent.books.begun) > 3
     mean, _ = evaluate_policy(agent, venv, n_eval_episodes=3, warn=False)
     assert mean > 5
+
+
+def test_brains_of_normalised_observations_are_not_evaluated_in_raw_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = SpikingAgent(VecNormalize(make_vec_env(CARTPOLE, n_envs=1, seed=1)), config=SMALL, seed=1)
+    advice = "evaluate in, got .*use Stable-Baselines3's evaluate_policy with the same VecNormalize"
+    for env in (CARTPOLE, gym.make(CARTPOLE)):
+        with pytest.raises(HebbitError, match=advice):
+            agent.learn(20, EvalCallback(env, eval_freq=10))
+        with pytest.raises(HebbitError, match=advice):
+            agent.evaluate(env, episodes=1)
+    assert agent.num_timesteps == 0
+    agent.learn(20).save(tmp_path / "agent.zip")
+    with pytest.raises(HebbitError, match=advice):
+        SpikingAgent.load(tmp_path / "agent.zip").evaluate(CARTPOLE, episodes=1)
+    # by their spaces alone they cannot be told apart, but a name is never normalised
+
+    class Unbounded(Scheduled):
+        observation_space = spaces.Box(-np.inf, np.inf, (2,))
+
+    agent = SpikingAgent(VecNormalize(DummyVecEnv([Unbounded])), config=SMALL)
+    monkeypatch.setitem(
+        gym.registry, "Unbounded-v0", gym.envs.registration.EnvSpec("Unbounded-v0", lambda **_: Unbounded())
+    )
+    for name in ("Unbounded-v0", EnvSpec("Unbounded-v0")):
+        with pytest.raises(HebbitError, match=advice):
+            agent.learn(20, EvalCallback(name, eval_freq=10))
+    # rewards alone are no matter
+    agent = SpikingAgent(VecNormalize(make_vec_env(CARTPOLE), norm_obs=False), config=SMALL, seed=1)
+    callback = EvalCallback(CARTPOLE, eval_freq=10, n_eval_episodes=1)
+    agent.learn(10, callback)
+    assert callback.last_mean_reward >= 8
 
 
 def test_presets_are_found_by_the_name_of_the_environments() -> None:

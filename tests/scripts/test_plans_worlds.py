@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from hebbit.agents.environment import EnvSpec
 from hebbit.agents.errors import HebbitError
+from hebbit.scripts.plans.physics import set_attributes
 from hebbit.scripts.plans.plan import Condition
-from hebbit.scripts.plans.worlds import Kind, Ranges, World, boxes, flat, ranges_of, set_attributes, stream
+from hebbit.scripts.plans.worlds import Kind, Ranges, World, boxes, flat, ranges_of, stream
 
 CARTPOLE = EnvSpec("CartPole-v1")
 F64 = NDArray[np.float64]

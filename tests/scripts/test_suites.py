@@ -64,6 +64,7 @@ def test_final_episodes_are_not_those_that_people_tune_with() -> None:
         ("[[tasks]\n", "must be TOML"),
         ("[[tasks]]\nenv_id = 'A-v0'\nsteps = 3\nsettings = {hebit = {gamma = 1}}", "did you mean hebbit?"),
         ("[[tasks]]\nenv_id = 'A-v0'\nsteps = 3\nsettings = {ppo = 5}", "settings of ppo must be a table"),
+        ("[[tasks]]\nenv_id = 'A-v0'\nsteps = 3\nscore_low = 1", "belong together"),
         ("[[tasks]]\nenv_id = 'A-v0'\nsteps = 3\nthreshold = nan", "threshold must be finite"),
         ("[[tasks]]\nenv_id = 'A-v0'\nsteps = 3\nscore_low = 2\nscore_high = 1", "less than score_high"),
     ],
