@@ -9,10 +9,11 @@ import numpy as np
 
 from hebbit.agents.callbacks_base import BaseCallback, Callback, EventCallback, as_callback, at_least_one, set_parent
 from hebbit.agents.connection import refuse_shared
-from hebbit.agents.environment import whole
-from hebbit.agents.errors import CheckpointError
+from hebbit.agents.environment import EnvSpec, whole
+from hebbit.agents.errors import CheckpointError, HebbitError
 from hebbit.agents.evaluation import check_spaces
 from hebbit.agents.logger import EvaluationLog
+from hebbit.agents.sb3_env import VecEnvAdapter, seen_space
 
 
 @dataclass(eq=False, repr=False)
@@ -89,8 +90,10 @@ class EvalCallback(EventCallback):
             raise CheckpointError(f"the rows of a log must be a whole number or null, got {rows!r}: begin anew")
 
     def _init_callback(self) -> None:
-        training = getattr(self._model, "get_env", None)
-        refuse_shared(self.eval_env, training and training())
+        get_env = getattr(self._model, "get_env", None)
+        training = get_env and get_env()
+        refuse_shared(self.eval_env, training)
+        _refuse_raw(self.eval_env, training)
         check_spaces(self._model, self.eval_env)
         # Once: learn() may be called again on the same callback and goes on with the log.
         if self.log_path is not None and self.evaluations is None:
@@ -118,6 +121,20 @@ class EvalCallback(EventCallback):
         if self.best_model_save_path is not None:
             self.model.save(Path(self.best_model_save_path) / "best_model.zip")
         return self._on_best is None or self._on_best.on_step()
+
+
+def _refuse_raw(env: Any, training: Any) -> None:
+    """What is made from a name knows nothing of the statistics that training observations are normalised with.
+
+    Raises:
+        HebbitError: they are, and it is only a name; even where the spaces are alike.
+    """
+    if isinstance(training, VecEnvAdapter) and isinstance(env, str | EnvSpec):
+        if seen_space(training.venv) is not training.venv.observation_space:
+            raise HebbitError(
+                "env must be normalised as in training to evaluate in, got only a name: use Stable-Baselines3's "
+                "evaluate_policy with the same VecNormalize"
+            )
 
 
 def _plain(reward: float) -> float | None:

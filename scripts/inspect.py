@@ -25,7 +25,8 @@ from hebbit.scripts.look import activity, choices, folder, measures, page, synap
 from hebbit.scripts.train import BEST_BRAIN, check_backend
 
 MEMORY = 256 << 20
-"""Bytes that a recording may take; of a longer play every k-th presentation is kept."""
+"""Bytes that a recording may take; of a longer play every k-th presentation is kept. It is copied once out of its ring,
+and the counts of all spikes, which the analysis makes, are about as large again."""
 CONSECUTIVE = 1000
 """Presentations in a row behind the picture of the value, where not all were kept."""
 

@@ -1,10 +1,11 @@
 """Who is evaluated: brains of hebbit runs and models of Stable-Baselines3, and how each answers under a condition."""
 
+import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import gymnasium as gym
 import numpy as np
@@ -15,7 +16,7 @@ from hebbit.agents.encoder import LANES
 from hebbit.agents.environment import EnvSpec, episode_seed
 from hebbit.agents.errors import HebbitError
 from hebbit.agents.evaluation import EPISODE_LIMIT, Policy
-from hebbit.agents.trained import located
+from hebbit.agents.trained import PREFIX, located
 from hebbit.backends.spec import Prediction
 from hebbit.scripts.bench.suites import BASELINES
 from hebbit.scripts.evaluate import load as load_run
@@ -184,8 +185,8 @@ class Model:
 
     @property
     def inner(self) -> Any:
-        """Without what normalises its observations."""
-        return getattr(self.model, "model", self.model)
+        """Without what normalises its observations and draws its actions."""
+        return _innermost(self.model)
 
     def dress(self, env: Env) -> Env:
         """See Entrant."""
@@ -203,7 +204,23 @@ class Model:
         if not condition.deterministic:
             # it draws its actions from these, and from nothing else
             self.inner.set_random_seed(plan.seed)
+            self.inner.seed = plan.seed
+            return self._redrawn(self.model)
         return self.model
+
+    def _redrawn(self, model: Any) -> Policy:
+        """The same with a generator that begins anew."""
+        from hebbit.scripts.bench import sb3
+
+        if model is self.inner or isinstance(model, sb3.Drawn):
+            return sb3.Drawn(self.inner)
+        again: Any = copy.copy(model)
+        again.model = self._redrawn(model.model)
+        return cast(Policy, again)
+
+
+def _innermost(model: Any) -> Any:
+    return _innermost(model.model) if hasattr(model, "model") else model
 
 
 def load(
@@ -231,8 +248,9 @@ def load(
             entrants.append(_model(name, algorithm.lower(), Path(rest)))
             continue
         # a single letter is a drive of Windows
-        if len(algorithm) > 1 and colon and not Path(name).exists():
-            raise HebbitError(f"{name} does not exist; before a colon stands one of {', '.join(BASELINES)}")
+        if len(algorithm) > 1 and colon and not (name.startswith(PREFIX) or Path(name).exists()):
+            kinds = ", ".join((PREFIX.removesuffix(":"), *BASELINES))
+            raise HebbitError(f"{name} does not exist; before a colon stands one of {kinds}")
         found = load_run(located(name), brain, backend, trust, spec)
         entrants += _brains(name, found.agent, brain)
         specs += [found.spec]
@@ -266,7 +284,7 @@ def _model(name: str, algorithm: str, path: Path) -> Model:
     from hebbit.scripts.bench import sb3
 
     policy = sb3.load(path, algorithm)
-    seed = getattr(getattr(policy, "model", policy), "seed", None)
+    seed = getattr(_innermost(policy), "seed", None)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Model(name, algorithm, policy, int(seed) if isinstance(seed, int) else None, digest)
 
