@@ -102,7 +102,7 @@ def load(path: Path) -> Node:
 
 def is_older(node: Node) -> bool:
     """Whether a file is of a format that is not understood any more."""
-    return node.get("format", int) < FORMAT
+    return bool(node.get("format", int) < FORMAT)
 
 
 def check_format(node: Node) -> None:

@@ -264,7 +264,7 @@ def test_an_interrupt_keeps_what_was_played(cli: Cli, runs: Any, monkeypatch: py
         ("a.zip --plan plan.toml --out plan.toml", "plan.toml is a file where a folder is needed"),
         ("a.zip a.zip --plan plan.toml", "a.zip is named 2 times"),
         ("none.zip --plan plan.toml", "none.zip"),
-        ("pop:none.zip --plan plan.toml", "before a colon stands one of ppo, a2c, dqn, qrdqn, ars"),
+        ("pop:none.zip --plan plan.toml", "before a colon stands one of trained, ppo, a2c, dqn, qrdqn, ars"),
         ("ppo:none.zip --plan plan.toml", "none.zip is no file"),
         ("a.zip m.zip --plan plan.toml", "two runs have {'id': 'CartPole-v1'"),
         ("m.zip --plan named.toml", "the plan and a run have {'id': 'CartPole-v1'"),
