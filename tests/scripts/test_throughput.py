@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -288,7 +289,9 @@ def test_every_peer_has_its_function() -> None:
         module, _, name = function.partition(":")
         assert callable(getattr(import_module(module), name))
     assert {peers_brian2.__name__, peers_torch.__name__} <= {one.partition(":")[0] for one in peers.PEERS.values()}
-    assert not {"torch", "brian2"} & set(sys.modules)
+    code = "import sys; import hebbit.scripts.peers_brian2, hebbit.scripts.peers_torch; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "hebbit.scripts.peers_torch" in loaded and not {"torch", "brian2"} & set(loaded)
 
 
 def test_peers_are_compared_in_turn() -> None:
