@@ -187,4 +187,4 @@ def test_links_to_results_lead_somewhere(page: Browser, report: Path) -> None:
     links = page.ask("[...document.querySelectorAll('a')].map(a => a.href).filter(x => x.endsWith('.json'))")
     assert len(links) == 31
     page.open_url(links[0])
-    assert re.match(r'\s*\{"format": 1', page.ask("document.body.innerText"))
+    assert re.match(r'\s*\{"format": 2', page.ask("document.body.innerText"))
