@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import itertools
+import json
 import math
 import os
 import re
@@ -105,6 +106,29 @@ def atomic_write_bytes(path: str | Path, data: bytes) -> None:
 def atomic_write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 file whole or not at all, with the line ends as they stand."""
     atomic_write_bytes(path, text.encode())
+
+
+def read_object(path: Path, advice: str) -> dict[str, Any] | None:
+    """Read a JSON object; None where there is no file.
+
+    Args:
+        path: of the file.
+        advice: what to do if it is damaged.
+
+    Raises:
+        RunError: it cannot be read, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_bytes().decode())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged: {error}; {advice}") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path} is damaged: expected an object, got {type(content).__name__}; {advice}")
+    return content
 
 
 def remove_partial(folder: Path) -> None:

@@ -29,7 +29,7 @@ import numpy as np
 
 from hebbit.agents.checkpoint import hebbit_version
 from hebbit.agents.errors import RunError
-from hebbit.agents.files import atomic_write_text, remove_partial, storage_error
+from hebbit.agents.files import atomic_write_text, read_object, remove_partial, storage_error
 
 if sys.platform == "win32":
     import msvcrt
@@ -265,17 +265,7 @@ def _json_text(content: Mapping[str, Any], path: Path) -> str:
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_bytes().decode())
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is damaged: {error}; start another run") from error
-    if not isinstance(content, dict):
-        raise RunError(f"{path} is damaged: expected an object, got {type(content).__name__}; start another run")
-    return content
+    return read_object(path, "start another run")
 
 
 def yaml_text(content: Mapping[str, Any]) -> str:

@@ -39,5 +39,10 @@ def located(name: str) -> Path:
     return trained(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else Path(name)
 
 
+def comes_along(path: Path) -> bool:
+    """Whether a checkpoint is one of those: what it names is hebbit's own and may be imported."""
+    return path.resolve().parent == _folder().resolve()
+
+
 def _folder() -> Path:
     return Path(str(files("hebbit.agents").joinpath(FOLDER)))

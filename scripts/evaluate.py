@@ -16,7 +16,7 @@ from hebbit.agents import evaluate as play
 from hebbit.agents.errors import CheckpointError, RunError, brief
 from hebbit.agents.files import storage_error
 from hebbit.agents.runs import RunDirectory
-from hebbit.agents.trained import located
+from hebbit.agents.trained import comes_along, located
 from hebbit.scripts.bench.suites import BASELINES
 from hebbit.scripts.flags import DEFAULT_EPISODES
 from hebbit.scripts.look.filming import check_movie
@@ -96,7 +96,7 @@ def load(path: Path, brain: str | int | None, backend: str, trust: bool, spec: E
         path = _checkpoint_of(RunDirectory.open(path, write=False), brain)
     elif isinstance(brain, str):
         raise HebbitError(f"--brain {brain} needs a run's folder, where the brains were compared, got {path}")
-    agent = SpikingAgent.load(path, backend=backend, trust=trust)
+    agent = SpikingAgent.load(path, backend=backend, trust=trust or comes_along(path))
     spec = agent.spec or spec
     if spec is None:
         raise CheckpointError(f"{path} does not say how its environment is made: evaluate it with SpikingAgent.load")

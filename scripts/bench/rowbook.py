@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hebbit.agents.errors import HebbitError, RunError, brief
-from hebbit.agents.files import atomic_write_bytes, atomic_write_text
+from hebbit.agents.errors import HebbitError, RunError
+from hebbit.agents.files import atomic_write_bytes, atomic_write_text, read_object
 from hebbit.scripts.bench.jobs import FORMAT, Job, Plan
 from hebbit.scripts.claims_machine import machine
 
@@ -157,14 +157,9 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         RunError: it is none.
     """
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is damaged: {brief(error)}; remove it to have it made again") from error
-    if not isinstance(content, dict):
-        raise RunError(f"{path} is damaged: expected an object; remove it to have it made again")
+    content = read_object(path, "remove it to have it made again")
+    if content is None:
+        raise RunError(f"{path} does not exist: name a folder that hebbit benchmark filled")
     return content
 
 

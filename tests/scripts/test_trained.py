@@ -9,6 +9,7 @@ import pytest
 from hebbit.agents import HebbitError, SpikingAgent
 from hebbit.agents.trained import catalogue, located, trained
 from hebbit.scripts.bench import ship, suites
+from hebbit.scripts.evaluate import load
 
 TASKS = {task.name: task for name in ("classic", "box2d", "minatar") for task in suites.load(name).tasks}
 
@@ -50,6 +51,15 @@ def test_a_trained_brain_is_what_it_says(name: str) -> None:
     # sines and cosines may differ in the last digit between machines, and one action may follow from it
     near = [math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-6) for a, b in zip(returns, entry["first"], strict=False)]
     assert sum(near) >= 0.6 * episodes, (returns, entry["first"])
+
+
+def test_what_comes_along_is_trusted_and_nothing_else(tmp_path: Path) -> None:
+    own = located("trained:MinAtar/Breakout-v1")
+    assert load(own, None, "numpy", trust=False).spec.id == "hebbit.envs.minatar:MinAtar/Breakout-v1"
+    copy = tmp_path / own.name
+    copy.write_bytes(own.read_bytes())
+    with pytest.raises(HebbitError, match="--trust"):
+        load(copy, None, "numpy", trust=False)
 
 
 def test_no_such_brain() -> None:
