@@ -21,10 +21,11 @@ from hebbit.agents.errors import BackendError, HebbitError, ObservationError, br
 from hebbit.agents.evaluation import carried, evaluate
 from hebbit.agents.logger import Logger
 from hebbit.agents.logger import configure as configure_logger
+from hebbit.agents.newborn import newborn_arrays
 from hebbit.agents.progress import Progress
 from hebbit.agents.streams import ExperienceStream
 from hebbit.backends.choice import Newborn, choose
-from hebbit.backends.spec import REWARD_LIMIT, Arrays, Flag, empty_arrays
+from hebbit.backends.spec import REWARD_LIMIT, Arrays, Flag
 
 EVERYONE = slice(None)
 
@@ -76,7 +77,8 @@ class SpikingAgent:
         self.decoder = Decoder(self.action_space, self.config)
         self.brain_config = self.config.brain(self.encoder.words, self.decoder.groups)
         params = np.tile(self.config.params(), (len(self.brains), 1, 1))
-        newborn = Newborn(self.brain_config, params, self.seed, empty_arrays(self.brain_config, self.brains))
+        arrays = newborn_arrays(self.config, self.brain_config, self.seed, self.brains)
+        newborn = Newborn(self.brain_config, params, self.seed, arrays)
         self._backend_asked_for = backend
         self.backend = choose(backend, newborn)
         self._make_state(newborn.params, newborn.arrays)
@@ -293,7 +295,7 @@ class SpikingAgent:
         """
         batch = self.encoder.as_batch(observation)
         observations = [observation] if batch is None else batch
-        n, words = len(observations), self.brain_config.pool_words
+        n, words = len(observations), self.brain_config.carried_words
         excitement = carried(state, episode_start, (n, words, LANES))
         rows = np.full(n, self.active, np.intp)
         numbers = (np.arange(n) + self._predictions).astype(np.uint32)

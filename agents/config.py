@@ -91,6 +91,38 @@ class AgentConfig:
     """Observations after which the ranges that are found are frozen."""
     range_deviations: float = 2.0
     """A range that is found covers this many standard deviations on either side of the mean."""
+    optimism: float = 20.0
+    """Weight steps that the critic's synapses are born with: what is new looks better than what is known, -128..127."""
+    temperature_age: int = 0
+    """Presentations after which ``temperature`` has doubled; it rises to four times its start. 0 keeps it."""
+    reads: Literal["all", "hidden", "learning"] = "all"
+    """What motor units and critics read: all words, pool and learning words, or learning words alone."""
+    echo_delay: int = 0
+    """Presentations back to which sensory words are remembered by echo words, 0..64."""
+    echo_pool: int = 0
+    """Echo words that remember what pool or learning words, drawn at random, fired in the last presentation."""
+    learning_words: int = 0
+    """Words of 32 neurons whose synapses learn: each neuron reads whole words, 0..128."""
+    learning_pool: bool = False
+    """Whether they read the pool words, too, beside sensory and echo words."""
+    learning_rule: Literal["feedback", "reinforce", "timing"] = "feedback"
+    """Their credit beside dopamine: their own outgoing weights, their own surprise (REINFORCE), or spike timing."""
+    learning_step: float = 0.1
+    """Weight steps of their synapses for a dopamine of one and a full trace."""
+    learning_slope: float = 0.03125
+    """Nats by which a source that fires in every cycle excites them for each weight step."""
+    learning_bias: float = -1.0
+    """Nats by which they are excited without any spike, -8..7.9."""
+    learning_density: float = 0.1
+    """Share of their synapses that are born with a weight."""
+    learning_spread: float = 16.0
+    """Standard deviation of these weights, in weight steps."""
+    learning_gain: float = 1.0
+    """Credit of their synapses; more saturates."""
+    critic_feedback: float = 0.0
+    """Weight of the critic's synapses beside those of the motor units in that credit, 0..16."""
+    learning_every: int = 1
+    """Presentations for which dopamine is collected before their weights change."""
     box_bins: int = 7
     """Motor units, and so preferred values, of each dimension of a Box action."""
     box_decode: Literal["mean", "draw"] = "mean"
@@ -127,6 +159,10 @@ class AgentConfig:
                 threshold=self.threshold,
                 threshold_slope=self.threshold_slope,
                 clusters=self.clusters,
+                echo_delay=self.echo_delay,
+                echo_pool=self.echo_pool,
+                learning_words=self.learning_words,
+                learning_pool=self.learning_pool,
             )
         except ValueError as error:
             raise HebbitError(str(error)) from error
@@ -152,7 +188,19 @@ class AgentConfig:
         p[Param.SURPRISE_FLOOR] = round(spec.UNIT * self.surprise_floor)
         p[Param.DOPAMINE_CLIP] = round(256 * self.dopamine_clip) if self.surprise_shift else spec.DOPAMINE_LIMIT
         p[Param.CRITIC_RULE] = self.critic_trace == "replacing"
+        p[Param.TEMPERATURE_AGE], p[Param.READS] = self.temperature_age, READS[self.reads]
+        self._learning_params(p, keep)
         return np.tile(p.astype(np.int32), (self.clusters, 1))
+
+    def _learning_params(self, p: NDArray[np.int64], keep: tuple[int, int]) -> None:
+        """Integers of the learning words."""
+        rules = get_args(_HINTS["learning_rule"])
+        p[Param.INNER_RULE], p[Param.INNER_RATE] = rules.index(self.learning_rule), round(65536 * self.learning_step)
+        p[Param.INNER_SHIFT], p[Param.INNER_CHANCE] = keep
+        p[Param.INNER_SLOPE] = round(65536 * 16 * self.learning_slope / self.cycles)
+        p[Param.INNER_BIAS] = round(16 * self.learning_bias)
+        p[Param.FEEDBACK], p[Param.CRITIC_FEEDBACK] = round(16 * self.learning_gain), round(16 * self.critic_feedback)
+        p[Param.INNER_EVERY] = self.learning_every
 
     def to_dict(self) -> dict[str, Any]:
         """Fields by name, fit for JSON."""
@@ -164,7 +212,11 @@ class AgentConfig:
 
 
 _HINTS: dict[str, Any] = get_type_hints(AgentConfig)
-_UNITS = {"base_rate": 4096, "critic_step": 65536, "actor_step": 65536, "motor_base": 256, "temperature": 4}
+READS = {"all": 7, "hidden": 6, "learning": 4}
+_UNITS = {
+    "base_rate": 4096, "critic_step": 65536, "actor_step": 65536, "motor_base": 256, "temperature": 4,
+    "learning_step": 65536, "learning_gain": 16, "critic_feedback": 16, "learning_density": 256,
+}  # fmt: skip
 """What a setting is multiplied by to become an integer: one that is not zero must not become zero."""
 _RANGES: dict[str, tuple[float, float]] = {
     "pool_words": (0, 32768), "cycles": (1, 15), "slots_min": (1, 8), "slots_max": (1, 8), "gain": (0, 15),
@@ -173,7 +225,10 @@ _RANGES: dict[str, tuple[float, float]] = {
     "critic_step": (0, 16), "actor_step": (0, 16), "step_age": (0, 1 << 20), "motor_base": (0, 1),
     "temperature": (0, 1000), "surprise_shift": (0, 12), "surprise_floor": (0.0, 127.0), "dopamine_clip": (0.0, 255.0),
     "reward_bits": (-8, 15), "tuning_width": (0.5, 64), "warmup": (0, 1 << 30), "range_deviations": (0.01, 100),
-    "box_bins": (2, 256),
+    "box_bins": (2, 256), "optimism": (-128, 127), "temperature_age": (0, 1 << 20), "echo_delay": (0, 64),
+    "echo_pool": (0, 32768), "learning_words": (0, 128), "learning_step": (0, 16), "learning_slope": (0, 0.5),
+    "learning_bias": (-8, 7.9), "learning_density": (0, 1), "learning_spread": (0, 64), "learning_gain": (0, 64),
+    "critic_feedback": (0, 16), "learning_every": (1, 1 << 20),
 }  # fmt: skip
 
 

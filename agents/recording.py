@@ -134,7 +134,7 @@ class BrainRecorder:
         agent = self.agent
         if agent.encoder.as_batch(observation) is not None:
             raise ObservationError("a recorder answers one observation at a time, got a batch")
-        excitement = carried(state, episode_start, (1, agent.brain_config.pool_words, LANES))
+        excitement = carried(state, episode_start, (1, agent.brain_config.carried_words, LANES))
         fresh = state is None or bool(np.any(episode_start))
         number = agent._predictions
         agent._predictions += not deterministic
@@ -205,7 +205,7 @@ class BrainRecorder:
     ) -> int:
         """Play the episode that has begun; its steps."""
         first, most = bounds[0], min(bounds[1] - bounds[0], EPISODE_LIMIT)
-        state: State = (carried(None, None, (1, self.agent.brain_config.pool_words, LANES)),)
+        state: State = (carried(None, None, (1, self.agent.brain_config.carried_words, LANES)),)
         for step in range(most):
             if on_step is not None:
                 on_step(env)

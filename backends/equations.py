@@ -1,7 +1,8 @@
 """The executable specification: plain integers, one value per neuron, one function per equation, no tricks.
 
-Shapes: D sensory words, W pool words, P = D + W, A motor units, O = A + 1 outputs (the critic last), K clusters; a word
-is 32 neurons. Functions work on one brain; :mod:`hebbit.backends.numpy_backend` strings them together.
+Shapes: D sensory words, M echo words, I = D + M, W pool words, L learning words, P = I + W + L, A motor units,
+O = A + 1 outputs (the critic last), H = 32 L learning units that read S words, K clusters; a word is 32 neurons.
+Functions work on one brain; :mod:`hebbit.backends.numpy_backend` strings them together.
 """
 
 from dataclasses import dataclass
@@ -129,13 +130,27 @@ def readout(counts: I32, weights: I32, config: BrainConfig) -> tuple[I32, I32]:
     return np.array(drives, np.int32), np.array(values, np.int32)
 
 
-def motor_chances(drives: I32, groups: tuple[int, ...], params: I32) -> I32:
+def seen(counts: I32, config: BrainConfig, reads: int) -> I32:
+    """Counts [P, 32] as the readouts see them: 0 for kinds of words that they do not read."""
+    inputs, learning = config.inputs, config.words - config.learning_words
+    kind = np.ones(config.words, np.int32)
+    kind[inputs:learning], kind[learning:] = 2, 4
+    return np.where((kind & reads)[:, None] > 0, counts, 0).astype(np.int32)
+
+
+def sharpened(temperature: int, double_age: int, age: int) -> int:
+    """An inverse temperature that has doubled after ``double_age`` presentations, and stops at four times its start."""
+    return temperature if double_age == 0 else temperature * (double_age + min(age, 3 * double_age)) // double_age
+
+
+def motor_chances(drives: I32, groups: tuple[int, ...], params: I32, age: int) -> I32:
     """Chance of 256 that a neuron of each motor unit [A] fires: table[(u_max - u_a) temperature >> 12]."""
     chances = np.zeros_like(drives)
     start = 0
+    temperature = sharpened(int(params[0, Param.TEMPERATURE]), int(params[0, Param.TEMPERATURE_AGE]), age)
     for size in groups:
         own = drives[start : start + size].astype(np.int64)
-        index = (own.max() - own) * int(params[0, Param.TEMPERATURE]) >> 12
+        index = (own.max() - own) * temperature >> 12
         chances[start : start + size] = spec.EXPONENTIAL[np.minimum(index, len(spec.EXPONENTIAL) - 1)]
         start += size
     floored: I32 = np.maximum(chances, params[0, Param.MOTOR_BASE]).astype(np.int32)
@@ -161,9 +176,12 @@ def drawn_unit(spikes: I32, random_word: int, uniform_word: int) -> int:
     return int(np.searchsorted(np.cumsum(spikes), scaled(random_word, total), side="right"))
 
 
-def act(drives: I32, config: BrainConfig, params: I32, clock: Clock) -> Volley:
-    """Motor volley and action of each group; the strongest unit (the lowest on a tie) when calm."""
-    chances = motor_chances(drives, config.groups, params)
+def act(drives: I32, config: BrainConfig, params: I32, clock: Clock, forced: I32 | None = None) -> Volley:
+    """Motor volley and action of each group; the strongest unit (the lowest on a tie) when calm.
+
+    Where ``forced`` [G] is not negative, that unit is the action, whatever fired.
+    """
+    chances = motor_chances(drives, config.groups, params, 0 if clock.calm else clock.presentation)
     spikes = motor_spikes(chances, config.cycles, params, clock).sum(axis=1).astype(np.int32)
     actions, seconds = np.zeros((2, len(config.groups)), np.int32)
     start = 0
@@ -172,6 +190,8 @@ def act(drives: I32, config: BrainConfig, params: I32, clock: Clock) -> Volley:
         r = draw(np.array([group], np.uint32), clock.presentation, 0, 0, Stream.ACTION + clock.stream, clock.key)[0]
         actions[group] = np.argmax(drives[own]) if clock.calm else drawn_unit(spikes[own], r[0], r[1])
         seconds[group] = drawn_unit(spikes[own], r[2], r[1])
+        if forced is not None and forced[group] >= 0:
+            actions[group] = forced[group]
         start += size
     return Volley(chances if clock.calm else spikes, actions, seconds)
 
@@ -239,3 +259,72 @@ def added_trace(traces: I32, counts: I32, share: int, sign: int, rounding: I32, 
         larger: I32 = np.maximum(traces, gain).astype(np.int32)
         return larger
     return np.clip(traces + sign * gain, -spec.STATE_MAX, spec.STATE_MAX).astype(np.int32)
+
+
+def learning_chances(counts: I32, weights: I32, params: I32) -> I32:
+    """Chance of 256 that each learning neuron fires in a cycle [H], from the counts [S, 32] of the words that it reads.
+
+    SIGMOID[128 + BIAS + (sum(w n) SLOPE >> 16)], the index cut to 0..255.
+    """
+    drives = (weights.astype(np.int64) * counts).sum(axis=(1, 2))
+    index = 128 + int(params[0, Param.INNER_BIAS]) + (drives * int(params[0, Param.INNER_SLOPE]) >> 16)
+    return spec.SIGMOID[np.clip(index, 0, 255)]
+
+
+def learning_counts(chances: I32, cycles: int, clock: Clock) -> I32:
+    """How often each learning neuron fired [L, 32]: one trial a cycle; calm, the rounded expectation."""
+    chance = chances.reshape(-1, LANES)
+    if clock.calm:
+        return (cycles * chance + 128) >> 8
+    words = np.arange(len(chance), dtype=np.uint32)
+    counts = np.zeros_like(chance)
+    for cycle in range(cycles):
+        # drawn once a presentation, turned from cycle to cycle
+        stream = Stream.LEARNING + clock.stream
+        x = random_number(words, clock.presentation, 0, range(8), stream, clock.key, turn=cycle)
+        counts += x < chance
+    return counts
+
+
+def learning_signal(rule: int, chances: I32, counts: I32, before: I32, cycles: int, feedback: I32) -> NDArray[np.int64]:
+    """Signed credit [H] of the learning units before it is scaled, all per unit of FEEDBACK.
+
+    Rule 0, the unit's own outgoing weights: ``feedback`` times p (1 - p), as 4 p (1 - p) of 64.
+    Rule 1, REINFORCE: its surprise at itself, 256 n - C p, times 256 / C.
+    Rule 2, spike timing: spikes that follow the sources' in this presentation count as after them, those of the last
+    presentation as before them: n - n_before, times 65536 / C.
+    """
+    n, old, p = counts.astype(np.int64), before.astype(np.int64), chances.astype(np.int64)
+    if rule == 0:
+        return feedback * (p * (256 - p) >> 8)
+    if rule == 1:
+        return (256 * n - cycles * p) * 256 // cycles
+    return (n - old) * 65536 // cycles
+
+
+def feedback_weights(weights: I32, shares: I32, signs: I32, critic_feedback: int) -> NDArray[np.int64]:
+    """Signed sum [H] of a learning unit's outgoing weights [O, H], each times its motor unit's credit in sixteenths.
+
+    The critic counts as one more unit, with ``critic_feedback`` sixteenths.
+    """
+    credits = np.append(shares * signs, critic_feedback).astype(np.int64)
+    return (weights.astype(np.int64) * credits[:, None]).sum(axis=0)
+
+
+def learning_credit(signal: NDArray[np.int64], gain: int, clock: Clock) -> tuple[I32, I32]:
+    """Sixteenths [H] of the sources' counts that enter each learning unit's traces, at most 16, and their sign [H].
+
+    f = (|signal| FEEDBACK + random 16 bits) >> 16.
+    """
+    units = np.arange(len(signal), dtype=np.uint32)
+    r = draw(units, clock.presentation, 0, 0, Stream.CREDIT, clock.key)[:, 0] & 0xFFFF
+    share = np.minimum(16, (np.abs(signal) * gain + r.astype(np.int64)) >> 16)
+    return share.astype(np.int32), np.where(signal < 0, -1, 1).astype(np.int32)
+
+
+def echoed(counts: I32, sources: I32, cycles: int) -> I32:
+    """Intensities of the echo words [M, 32] in the next presentation: min(15, 16 n // C) of the words they repeat.
+
+    With eight cycles of phase code the echo fires exactly as often as its source did.
+    """
+    return np.minimum(spec.STATE_MAX, 16 * counts[sources] // cycles).astype(np.int32)

@@ -12,7 +12,7 @@ from hebbit.backends import spec
 from hebbit.backends.equations import I32, Clock, Volley
 from hebbit.backends.philox import draw, random_number
 from hebbit.backends.spec import LANES, Arrays, BrainConfig, Flag, Param, Prediction, Stream
-from hebbit.backends.wiring import Wiring, thresholds, wire
+from hebbit.backends.wiring import Wiring, echo_sources, thresholds, wire
 
 
 @dataclass
@@ -24,23 +24,79 @@ class NumpyState:
     seed: int
     arrays: Arrays
     wirings: list[Wiring]
+    echoes: list[I32]
+    """What the echo words of each brain repeat [M]."""
 
 
-def present(
-    state: NumpyState, brain: int, intensity: I32, excitement: I32, clock: Clock
-) -> tuple[I32, I32, NDArray[np.int32]]:
-    """C cycles of one observation: counts [P, 32], excitement [W, 32] and spikes [C, P, 32]."""
-    config, wiring = state.config, state.wirings[brain]
-    word_params = state.params[brain][np.arange(config.words) % config.clusters]
-    pool = word_params[config.sensory_words :]
+@dataclass(frozen=True)
+class Presentation:
+    """What one observation left behind."""
+
+    counts: I32
+    """[P, 32]."""
+    carried: I32
+    """[W + M + L, 32]: excitement, echo intensities and counts of learning words."""
+    spikes: I32
+    """[C, I + W, 32]: of all but the learning words."""
+    chances: I32
+    """[H]: of the learning units."""
+
+
+def present(state: NumpyState, brain: int, intensity: I32, carried: I32, clock: Clock) -> Presentation:
+    """C cycles of one observation [D, 32], given what the last one left behind [W + M + L, 32]."""
+    config, wiring, params = state.config, state.wirings[brain], state.params[brain]
+    excitement, echo, _ = np.split(carried, [config.pool_words, config.pool_words + config.echo_words])
+    pool = params[np.arange(config.inputs, config.inputs + config.pool_words) % config.clusters]
     threshold = thresholds(config, wiring)
-    spikes = np.zeros((config.cycles, config.words, LANES), np.int32)
+    shown = np.concatenate([intensity, echo])
+    spikes = np.zeros((config.cycles, config.inputs + config.pool_words, LANES), np.int32)
     for cycle in range(config.cycles):
-        sensory = eq.sensory_spikes(intensity, cycle, state.params[brain], clock)
+        sensory = eq.sensory_spikes(shown, cycle, params, clock)
         current = eq.drive(sensory, wiring, pool[:, Param.DRIVE], pool[:, Param.GAIN])
         excitement, fired = eq.pool_cycle(excitement, current, threshold, cycle, pool, clock)
         spikes[cycle] = np.concatenate([sensory, fired])
-    return spikes.sum(axis=0).astype(np.int32), excitement, spikes
+    counts = spikes.sum(axis=0).astype(np.int32)
+    inner = state.arrays["inner_weights"][brain].astype(np.int32)
+    chances = eq.learning_chances(counts[: config.learning_sources], inner, params)
+    learning = eq.learning_counts(chances, config.cycles, clock)
+    counts = np.concatenate([counts, learning])
+    echo = eq.echoed(counts, state.echoes[brain], config.cycles)
+    return Presentation(counts, np.concatenate([excitement, echo, learning]), spikes, chances)
+
+
+@dataclass(frozen=True)
+class Met:
+    """What a brain has just met."""
+
+    intensity: I32
+    """[D, 32]."""
+    reward: int
+    flag: Flag
+    forced: I32 | None
+    """[G]: see :func:`hebbit.backends.equations.act`."""
+
+
+@dataclass
+class Own:
+    """One brain's plastic arrays, widened to int32, while it steps."""
+
+    weights: I32
+    traces: I32
+    inner_weights: I32
+    inner_traces: I32
+    carried: I32
+    collected: int
+
+    def forget(self) -> None:
+        """Clear what belongs to an episode."""
+        for array in (self.traces, self.inner_traces, self.carried):
+            array[...] = 0
+        self.collected = 0
+
+
+def _own(arrays: Arrays, brain: int) -> Own:
+    names = ("weights", "traces", "inner_weights", "inner_traces", "excitement")
+    return Own(*(arrays[name][brain].astype(np.int32) for name in names), int(arrays["collected"][brain]))
 
 
 class NumpyBackend:
@@ -56,111 +112,201 @@ class NumpyBackend:
             wire(config, generation, (seed, int(brain)))
             for generation, brain in zip(own["generation"], own["brain"], strict=True)
         ]
-        return NumpyState(config, np.array(params, np.int32), seed, own, wirings)
+        echoes = [echo_sources(config, (seed, int(brain))) for brain in own["brain"]]
+        return NumpyState(config, np.array(params, np.int32), seed, own, wirings, echoes)
 
     def export(self, state: NumpyState) -> Arrays:
         """See :class:`hebbit.backends.spec.Backend`."""
         return {name: np.array(state.arrays[name]) for name in spec.CANONICAL}
 
-    def step(self, state: NumpyState, intensities: NDArray[np.uint8], rewards: I32, flags: NDArray[np.uint8]) -> I32:
+    def step(
+        self,
+        state: NumpyState,
+        intensities: NDArray[np.uint8],
+        rewards: I32,
+        flags: NDArray[np.uint8],
+        forced: I32 | None = None,
+    ) -> I32:
         """See :class:`hebbit.backends.spec.Backend`."""
         actions = np.zeros((len(flags), len(state.config.groups)), np.int32)
         for brain, flag in enumerate(flags):
             if flag != Flag.IDLE:
-                reward = int(rewards[brain])
-                actions[brain] = self._step(state, brain, intensities[brain].astype(np.int32), reward, Flag(flag))
+                own = None if forced is None else forced[brain]
+                met = Met(intensities[brain].astype(np.int32), int(rewards[brain]), Flag(flag), own)
+                actions[brain] = self._step(state, brain, met)
         return actions
 
-    def run(self, state: NumpyState, intensities: NDArray[np.uint8], rewards: I32, flags: NDArray[np.uint8]) -> I32:
+    def run(
+        self,
+        state: NumpyState,
+        intensities: NDArray[np.uint8],
+        rewards: I32,
+        flags: NDArray[np.uint8],
+        forced: I32 | None = None,
+    ) -> I32:
         """See :class:`hebbit.backends.spec.Backend`."""
         actions = np.zeros((*flags.shape, len(state.config.groups)), np.int32)
         for t in range(len(flags)):
-            actions[t] = self.step(state, intensities[t], rewards[t], flags[t])
+            own = None if forced is None else forced[t]
+            actions[t] = self.step(state, intensities[t], rewards[t], flags[t], own)
         return actions
 
-    def _step(self, state: NumpyState, brain: int, intensity: I32, reward: int, flag: Flag) -> I32:
-        arrays, config, params = state.arrays, state.config, state.params[brain]
+    def _step(self, state: NumpyState, brain: int, met: Met) -> I32:
+        arrays, config, params, flag = state.arrays, state.config, state.params[brain], met.flag
         now = int(arrays["presentation"][brain])
         clock = Clock(now, 0, (state.seed, int(arrays["brain"][brain])), False)
-        weights = arrays["weights"][brain].astype(np.int32)
-        traces = arrays["traces"][brain].astype(np.int32)
-        excitement = arrays["excitement"][brain].astype(np.int32)
+        own = _own(arrays, brain)
         if flag == Flag.START:
-            traces, excitement = np.zeros_like(traces), np.zeros_like(excitement)
-        counts = np.zeros((config.words, LANES), np.int32)
+            own.forget()
+        carried = own.carried
+        learned = carried[config.pool_words + config.echo_words :]
+        blank = np.zeros((config.words, LANES), np.int32)
+        shown = Presentation(blank, carried, blank, np.zeros(config.learning_units, np.int32))
         drives, values = np.zeros(config.units, np.int32), np.zeros(config.clusters, np.int32)
         if flag != Flag.TERMINATED:
-            counts, excitement, _ = present(state, brain, intensity, excitement, clock)
-            drives, values = eq.readout(counts, weights, config)
-        volley = eq.act(drives, config, params, clock)
+            shown = present(state, brain, met.intensity, carried, clock)
+            counts = eq.seen(shown.counts, config, int(params[0, Param.READS]))
+            drives, values = eq.readout(counts, own.weights, config)
+        volley = eq.act(drives, config, params, clock, met.forced)
         if flag != Flag.START:
-            self._learn(state, brain, weights, traces, reward, values, clock)
+            self._learn(state, brain, own, met, values, clock)
+        own.carried = shown.carried
         if flag in (Flag.START, Flag.CONTINUE):
-            self._remember(config, params, traces, counts, volley, clock)
+            self._remember(config, params, own, shown, volley, learned, clock)
         else:
-            traces, excitement = np.zeros_like(traces), np.zeros_like(excitement)
+            own.forget()
             volley.actions[:] = 0
-        arrays["weights"][brain], arrays["traces"][brain] = weights, traces
-        arrays["excitement"][brain], arrays["value"][brain] = excitement, values
+        for name, array in (("weights", own.weights), ("traces", own.traces), ("excitement", own.carried)):
+            arrays[name][brain] = array
+        arrays["inner_weights"][brain], arrays["inner_traces"][brain] = own.inner_weights, own.inner_traces
+        arrays["collected"][brain], arrays["value"][brain] = own.collected, values
         arrays["episode"][brain] = (int(arrays["episode"][brain]) + (flag == Flag.START)) & 0xFFFFFFFF
         arrays["presentation"][brain] = (now + 1) & 0xFFFFFFFF
         return volley.actions
 
-    def _learn(
-        self, state: NumpyState, brain: int, weights: I32, traces: I32, reward: int, values: I32, clock: Clock
-    ) -> None:
+    def _learn(self, state: NumpyState, brain: int, own: Own, met: Met, values: I32, clock: Clock) -> None:
         """Move the weights in place: d = r + gamma V' - V for each cluster, broadcast to its words."""
         config = state.config
         for k in range(config.clusters):
             params = state.params[brain, k]
             discounted = int(params[Param.GAMMA]) * int(values[k]) // spec.ONE_GAMMA
-            dopamine = reward + discounted - int(state.arrays["value"][brain, k])
+            dopamine = met.reward + discounted - int(state.arrays["value"][brain, k])
             mean = int(state.arrays["surprise"][brain, k])
             if params[Param.SURPRISE_SHIFT] > 0:
                 mean = eq.surprise(mean, dopamine, int(params[Param.SURPRISE_SHIFT]))
                 state.arrays["surprise"][brain, k] = mean
             age = int(params[Param.RATE_AGE])
             r = draw(np.array([k], np.uint32), clock.presentation, 0, 0, Stream.SCALAR, clock.key)[0]
-            critic_rate, actor_rate = (
+            critic_rate, actor_rate, inner_rate = (
                 eq.anneal(int(params[column]), age, clock.presentation)
-                for column in (Param.CRITIC_RATE, Param.ACTOR_RATE)
+                for column in (Param.CRITIC_RATE, Param.ACTOR_RATE, Param.INNER_RATE)
             )
             critic = eq.step_and_chance(min(abs(dopamine), spec.DOPAMINE_LIMIT), critic_rate, int(r[0]))
             actor = eq.step_and_chance(eq.actor_dopamine(dopamine, mean, params), actor_rate, int(r[1]))
+            words = np.arange(k, config.words, config.clusters)
             for output in range(config.outputs):
                 step, chance = critic if output == config.units else actor
-                own = np.arange(k, config.words, config.clusters)
-                x, y = (self._plastic(config, output, planes, clock)[own] for planes in (range(8), range(8, 12)))
-                weights[output, own] = eq.moved_weights(
-                    weights[output, own], traces[output, own], 1 if dopamine > 0 else -1, step, chance, x, y
+                x, y = (
+                    self._plastic(config.words, output, planes, clock)[words] for planes in (range(8), range(8, 12))
                 )
+                own.weights[output, words] = eq.moved_weights(
+                    own.weights[output, words], own.traces[output, words], 1 if dopamine > 0 else -1, step, chance, x, y
+                )
+            if k == 0:
+                self._learn_inner(own, met.flag, dopamine, mean, params, (inner_rate, int(r[2])), clock)
+
+    def _learn_inner(
+        self,
+        own: Own,
+        flag: Flag,
+        dopamine: int,
+        mean: int,
+        params: I32,
+        rate: tuple[int, int],
+        clock: Clock,
+    ) -> None:
+        """Collect the first cluster's dopamine and move the weights of the learning words by it when it is time.
+
+        It is time every INNER_EVERY presentations, and when an episode ends.
+        """
+        limit = spec.DOPAMINE_LIMIT
+        own.collected = max(-limit, min(limit, own.collected + dopamine))
+        if flag == Flag.CONTINUE and clock.presentation % int(params[Param.INNER_EVERY]):
+            return
+        up = 1 if own.collected > 0 else -1
+        step, chance = eq.step_and_chance(eq.actor_dopamine(own.collected, mean, params), *rate)
+        own.collected = 0
+        sources = own.inner_weights.shape[1]
+        for unit in range(len(own.inner_weights)):
+            x, y = (self._plastic(sources, unit, planes, clock, Stream.INNER) for planes in (range(8), range(8, 12)))
+            own.inner_weights[unit] = eq.moved_weights(
+                own.inner_weights[unit], own.inner_traces[unit], up, step, chance, x, y
+            )
 
     def _remember(
-        self, config: BrainConfig, params: I32, traces: I32, counts: I32, volley: Volley, clock: Clock
+        self,
+        config: BrainConfig,
+        params: I32,
+        own: Own,
+        shown: Presentation,
+        volley: Volley,
+        before: I32,
+        clock: Clock,
     ) -> None:
         """Decay the traces by chance and add this presentation's counts, in place."""
         shares, signs = eq.credit(volley, config.groups, int(params[0, Param.MOTOR_RULE]))
         word_params = params[np.arange(config.words) % config.clusters]
+        counts = eq.seen(shown.counts, config, int(params[0, Param.READS]))
         for output in range(config.outputs):
             critic = output == config.units
             columns = (Param.CRITIC_SHIFT, Param.CRITIC_CHANCE) if critic else (Param.ACTOR_SHIFT, Param.ACTOR_CHANCE)
             shift, chance = (word_params[:, column][:, None] for column in columns)
-            fade, rounding, number = (
-                self._plastic(config, output, planes, clock) for planes in (range(12, 15), range(16, 20), range(20, 28))
-            )
-            kept = np.sign(traces[output]) * eq.lose(np.abs(traces[output]), shift, fade, chance, number)
             share, sign = (16, 1) if critic else (int(shares[output]), int(signs[output]))
             replace = word_params[:, Param.CRITIC_RULE][:, None] == 1 if critic else False
+            kept, rounding = self._kept(own.traces[output], output, shift, chance, clock, Stream.PLASTICITY)
             added = eq.added_trace(kept, counts, share, sign, rounding, False)
             larger = eq.added_trace(kept, counts, share, sign, rounding, True)
-            traces[output] = np.where(replace, larger, added)
+            own.traces[output] = np.where(replace, larger, added)
+        self._remember_inner(config, params[0], own, shown, (shares, signs), before, clock)
+
+    def _remember_inner(
+        self,
+        config: BrainConfig,
+        params: I32,
+        own: Own,
+        shown: Presentation,
+        credit: tuple[I32, I32],
+        before: I32,
+        clock: Clock,
+    ) -> None:
+        """The same for the learning units, credited by their outgoing weights or by one of the pure-reward rules."""
+        units = config.learning_units
+        outgoing = own.weights[:, config.words - config.learning_words :].reshape(config.outputs, units)
+        counts = shown.counts[config.words - config.learning_words :].ravel()
+        feedback = eq.feedback_weights(outgoing, *credit, int(params[Param.CRITIC_FEEDBACK]))
+        signal = eq.learning_signal(
+            int(params[Param.INNER_RULE]), shown.chances, counts, before.ravel(), config.cycles, feedback
+        )
+        shares, signs = eq.learning_credit(signal, int(params[Param.FEEDBACK]), clock)
+        read = shown.counts[: config.learning_sources]
+        shift, chance = (params[column][None, None] for column in (Param.INNER_SHIFT, Param.INNER_CHANCE))
+        for unit in range(units):
+            kept, rounding = self._kept(own.inner_traces[unit], unit, shift, chance, clock, Stream.INNER)
+            own.inner_traces[unit] = eq.added_trace(kept, read, int(shares[unit]), int(signs[unit]), rounding, False)
+
+    def _kept(self, traces: I32, row: int, shift: I32, chance: I32, clock: Clock, stream: Stream) -> tuple[I32, I32]:
+        """Traces of one row of synapses after their decay, and the random numbers that round what is added."""
+        fade, rounding, number = (
+            self._plastic(len(traces), row, planes, clock, stream)
+            for planes in (range(12, 15), range(16, 20), range(20, 28))
+        )
+        return np.sign(traces) * eq.lose(np.abs(traces), shift, fade, chance, number), rounding
 
     @staticmethod
-    def _plastic(config: BrainConfig, output: int, planes: range, clock: Clock) -> I32:
-        # drawn once for 32 outputs, turned from output to output
-        words = np.arange(config.words, dtype=np.uint32) + np.uint32(output // LANES * config.words)
-        turn = output % LANES
-        return random_number(words, clock.presentation, 0, planes, Stream.PLASTICITY, clock.key, turn)
+    def _plastic(sources: int, row: int, planes: range, clock: Clock, stream: Stream = Stream.PLASTICITY) -> I32:
+        # drawn once for 32 rows, turned from row to row
+        words = np.arange(sources, dtype=np.uint32) + np.uint32(row // LANES * sources)
+        return random_number(words, clock.presentation, 0, planes, stream, clock.key, row % LANES)
 
     def predict(
         self,
@@ -176,15 +322,16 @@ class NumpyBackend:
         e = len(brains)
         actions = np.zeros((e, len(config.groups)), np.int32)
         volley, values = np.zeros((e, config.units), np.int32), np.zeros((e, config.clusters), np.int32)
-        spikes, after = np.zeros(e, np.int32), np.zeros((e, config.pool_words, LANES), np.uint8)
+        spikes, after = np.zeros(e, np.int32), np.zeros((e, config.carried_words, LANES), np.uint8)
         for i, brain in enumerate(brains):
             now = 0 if deterministic else int(presentations[i])
             key = (state.seed, int(state.arrays["brain"][brain]))
             clock = Clock(now, Stream.EVALUATION, key, deterministic)
-            counts, after[i], _ = present(
-                state, int(brain), intensities[i].astype(np.int32), excitement[i].astype(np.int32), clock
-            )
+            before = excitement[i].astype(np.int32)
+            shown = present(state, int(brain), intensities[i].astype(np.int32), before, clock)
+            after[i] = shown.carried
+            counts = eq.seen(shown.counts, config, int(state.params[brain, 0, Param.READS]))
             drives, values[i] = eq.readout(counts, state.arrays["weights"][brain].astype(np.int32), config)
             answer = eq.act(drives, config, state.params[brain], clock)
-            actions[i], volley[i], spikes[i] = answer.actions, answer.spikes, counts.sum()
+            actions[i], volley[i], spikes[i] = answer.actions, answer.spikes, shown.counts.sum()
         return Prediction(actions, volley, values, spikes, after)

@@ -11,7 +11,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-CONTRACT_VERSION = 2
+from hebbit.backends.params import RANGES as RANGES
+from hebbit.backends.params import Param as Param
+from hebbit.backends.tables import EXPONENTIAL as EXPONENTIAL
+from hebbit.backends.tables import SIGMOID as SIGMOID
+
+CONTRACT_VERSION = 3
 
 LANES = 32
 """Neurons of a word."""
@@ -34,23 +39,6 @@ RATE_BITS = 24
 DOPAMINE_LIMIT = 65535
 MAX_STEP_SHIFT = 6
 
-EXPONENTIAL = np.array(
-    [
-        256, 248, 240, 233, 226, 219, 212, 206, 199, 193, 187, 182, 176, 171, 165, 160, 155, 150, 146, 141, 137, 133,
-        129, 125, 121, 117, 114, 110, 107, 103, 100, 97, 94, 91, 88, 86, 83, 81, 78, 76, 73, 71, 69, 67,
-        65, 63, 61, 59, 57, 55, 54, 52, 50, 49, 47, 46, 44, 43, 42, 41, 39, 38, 37, 36, 35, 34,
-        33, 32, 31, 30, 29, 28, 27, 26, 25, 25, 24, 23, 22, 22, 21, 20, 20, 19, 19, 18, 17, 17,
-        16, 16, 15, 15, 14, 14, 14, 13, 13, 12, 12, 12, 11, 11, 11, 10, 10, 10, 9, 9, 9, 8,
-        8, 8, 8, 7, 7, 7, 7, 7, 6, 6, 6, 6, 6, 5, 5, 5, 5, 5, 5, 5, 4, 4,
-        4, 4, 4, 4, 4, 4, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 2, 2, 2, 2, 2,
-        2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-        1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-        1, 1, 0,
-    ],
-    np.int32,
-)  # fmt: skip
-"""round(256 exp(-i / 32)), 0 from i = 200: the chance, of 256, that a motor neuron fires, i/32 nats below the best."""
-
 
 class Stream(IntEnum):
     """Who draws: the last word of the Philox counter. Evaluation adds EVALUATION to every stream it uses."""
@@ -72,90 +60,20 @@ class Stream(IntEnum):
     """word = output // 32 * words + word, turned by output % 32; planes 0-7 weight chance, 8-11 trace, 12-14 decay
     rounding, 16-19 trace rounding, 20-27 decay chance."""
     SCALAR = 8
-    """word = cluster; draw 0: [rounding of the critic's chance, of the actor's]."""
+    """word = cluster; draw 0: [rounding of the critic's chance, of the actor's, of the learning words']."""
     EPISODE = 9
     """presentation = episode; draw 0: [environment seed]."""
+    LEARNING = 10
+    """word = learning word, turned by cycle; planes 0-7 the chance to fire."""
+    INNER = 11
+    """word = unit // 32 * sources + source word, turned by unit % 32; planes as of PLASTICITY."""
+    CREDIT = 12
+    """word = learning unit; draw 0: [rounding of its credit]."""
+    ECHO = 13
+    """word = echo word; draw 0: [source]; presentation 0."""
+    BIRTH = 14
+    """word = four synapses of the learning words, in their order; draw 0: a random word for each."""
     EVALUATION = 64
-
-
-class Param(IntEnum):
-    """Columns of the hyperparameters, int32 [brain, cluster, Param]. Brain-wide ones are read from cluster 0."""
-
-    DRIVE = 0
-    """0 coincidence: all sources at once add GAIN; 1 sum: every source adds 1."""
-    GAIN = 1
-    """Excitement that a coincidence adds, 0..15."""
-    NOISE = 2
-    """Bits of uniform noise on the excitement, 0..4."""
-    DECAY_SHIFT = 3
-    """Excitement loses the share 2**-shift, 0..3 ..."""
-    DECAY_CHANCE = 4
-    """... with this chance of 256 in a cycle without a spike."""
-    BASE_RATE = 5
-    """Chance of 4096 that a pool neuron fires spontaneously in a cycle, while young; at most 4095."""
-    BASE_AGE = 6
-    """Presentations after which the base rate has halved (0: constant): x * age // (age + t)."""
-    SENSORY = 7
-    """0 phase code, 1 Bernoulli. Brain-wide."""
-    GAMMA = 8
-    """Discount of 32768."""
-    CRITIC_RATE = 9
-    """Step of the critic, of 2**24 per unit of dopamine and full trace."""
-    ACTOR_RATE = 10
-    """Step of the actor, of 2**24 per 1/256 of normalised dopamine and full trace."""
-    RATE_AGE = 11
-    """Presentations after which both steps have halved (0: constant)."""
-    CRITIC_SHIFT = 12
-    CRITIC_CHANCE = 13
-    """A critic trace loses the share 2**-shift with this chance of 256."""
-    ACTOR_SHIFT = 14
-    ACTOR_CHANCE = 15
-    """The same for motor traces."""
-    TEMPERATURE = 16
-    """Inverse temperature: table index = (u_max - u_a) * this >> 12. Brain-wide."""
-    MOTOR_BASE = 17
-    """Least chance of 256 that a motor neuron fires. Brain-wide."""
-    MOTOR_RULE = 18
-    """0: own share of the volley, n (1[a] - n_a / N); 1: a second draw a'. Brain-wide."""
-    MOTOR_RAMP = 19
-    """1: spikes of later cycles weigh more (c + 1). Brain-wide."""
-    SURPRISE_SHIFT = 20
-    """The mean |dopamine| follows with 2**-shift; 0 switches normalisation off (a constant of UNIT)."""
-    SURPRISE_FLOOR = 21
-    """Least mean |dopamine| that scales the actor."""
-    DOPAMINE_CLIP = 22
-    """Largest normalised dopamine of the actor, in 1/256."""
-    CRITIC_RULE = 23
-    """0: traces add counts; 1: a larger count replaces the trace."""
-
-
-RANGES: Mapping[Param, tuple[int, int]] = {
-    Param.DRIVE: (0, 1),
-    Param.GAIN: (0, 15),
-    Param.NOISE: (0, 4),
-    Param.DECAY_SHIFT: (0, 3),
-    Param.DECAY_CHANCE: (0, 256),
-    Param.BASE_RATE: (0, 4095),
-    Param.BASE_AGE: (0, 1 << 20),
-    Param.SENSORY: (0, 1),
-    Param.GAMMA: (0, 32768),
-    Param.CRITIC_RATE: (0, (1 << 31) - 1),
-    Param.ACTOR_RATE: (0, (1 << 31) - 1),
-    Param.RATE_AGE: (0, 1 << 20),
-    Param.CRITIC_SHIFT: (0, 3),
-    Param.CRITIC_CHANCE: (0, 256),
-    Param.ACTOR_SHIFT: (0, 3),
-    Param.ACTOR_CHANCE: (0, 256),
-    Param.TEMPERATURE: (0, 1 << 20),
-    Param.MOTOR_BASE: (0, 256),
-    Param.MOTOR_RULE: (0, 1),
-    Param.MOTOR_RAMP: (0, 1),
-    Param.SURPRISE_SHIFT: (0, 16),
-    Param.SURPRISE_FLOOR: (0, 65535),
-    Param.DOPAMINE_CLIP: (0, 1 << 24),
-    Param.CRITIC_RULE: (0, 1),
-}
-"""Least and largest value of every hyperparameter."""
 
 
 class Flag(IntEnum):
@@ -193,12 +111,27 @@ class BrainConfig:
     """... and what each further slot adds."""
     clusters: int = 1
     """K: word p belongs to cluster p mod K, with its own critic, dopamine and hyperparameters."""
+    echo_delay: int = 0
+    """Presentations back to which every sensory word is remembered: as many echo words for each."""
+    echo_pool: int = 0
+    """Further echo words, each of which remembers a pool or learning word of the last presentation."""
+    learning_words: int = 0
+    """L: words of 32 learning neurons, each of which reads whole words with weights of its own."""
+    learning_pool: bool = False
+    """Whether learning neurons read the pool words, too, beside sensory and echo words."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that no backend can hold."""
         problems = [
             (1 <= self.sensory_words <= 4096, f"sensory_words in 1..4096, got {self.sensory_words}"),
             (0 <= self.pool_words <= 32768, f"pool_words in 0..32768, got {self.pool_words}"),
+            (0 <= self.learning_words <= 128, f"learning_words in 0..128, got {self.learning_words}"),
+            (0 <= self.echo_delay <= 64, f"echo_delay in 0..64, got {self.echo_delay}"),
+            (
+                0 <= self.echo_pool <= self.pool_words + self.learning_words,
+                f"echo_pool in 0..{self.pool_words + self.learning_words}, got {self.echo_pool}",
+            ),
+            (self.inputs <= 8192, f"at most 8192 sensory and echo words, got {self.inputs}"),
             (len(self.groups) > 0 and min(self.groups, default=0) > 0, f"groups of at least 1 unit, got {self.groups}"),
             (sum(self.groups) <= 4096, f"at most 4096 motor units, got {sum(self.groups)}"),
             (1 <= self.cycles <= MAX_CYCLES, f"cycles in 1..{MAX_CYCLES}, got {self.cycles}"),
@@ -217,9 +150,34 @@ class BrainConfig:
                 raise ValueError(f"a brain needs {text}")
 
     @property
+    def echo_words(self) -> int:
+        """M: words that repeat what other words fired in the last presentation."""
+        return self.echo_delay * self.sensory_words + self.echo_pool
+
+    @property
+    def inputs(self) -> int:
+        """I = D + M: words whose spikes are known before the pool's: sensory words, then echo words."""
+        return self.sensory_words + self.echo_words
+
+    @property
     def words(self) -> int:
-        """P: words that the readouts see, sensory ones first."""
-        return self.sensory_words + self.pool_words
+        """P: words that the readouts see: sensory, echo, pool and learning words, in this order."""
+        return self.inputs + self.pool_words + self.learning_words
+
+    @property
+    def carried_words(self) -> int:
+        """W + M + L: words whose state outlives a presentation, in the order of the array ``excitement``."""
+        return self.pool_words + self.echo_words + self.learning_words
+
+    @property
+    def learning_units(self) -> int:
+        """H = 32 L: learning neurons."""
+        return LANES * self.learning_words
+
+    @property
+    def learning_sources(self) -> int:
+        """S: words that each learning neuron reads."""
+        return self.inputs + (self.pool_words if self.learning_pool else 0)
 
     @property
     def units(self) -> int:
@@ -233,8 +191,8 @@ class BrainConfig:
 
     @property
     def slots(self) -> tuple[int, int]:
-        """Least and largest number of sources of a word, no more than there are sensory words."""
-        return min(self.slots_min, self.sensory_words), min(self.slots_max, self.sensory_words)
+        """Least and largest number of sources of a pool word, no more than there are sensory and echo words."""
+        return min(self.slots_min, self.inputs), min(self.slots_max, self.inputs)
 
 
 class Prediction(NamedTuple):
@@ -249,13 +207,21 @@ class Prediction(NamedTuple):
     spikes: NDArray[np.int32]
     """[E]: spikes of sensory and pool neurons in this presentation."""
     excitement: NDArray[np.uint8]
-    """[E, W, 32]: to be handed in with the next observation of the same episode."""
+    """[E, W + M + L, 32]: to be handed in with the next observation of the same episode."""
 
 
 Arrays = dict[str, NDArray[Any]]
 
-CANONICAL = ("brain", "episode", "presentation", "generation", "excitement", "weights", "traces", "value", "surprise")
-"""Arrays of a brain, in the order of the digest: what a checkpoint holds and every backend exports."""
+CANONICAL = (
+    "brain", "episode", "presentation", "generation", "excitement", "weights", "traces", "value", "surprise",
+    "inner_weights", "inner_traces", "collected",
+)  # fmt: skip
+"""Arrays of a brain, in the order of the digest: what a checkpoint holds and every backend exports.
+
+``excitement`` holds what outlives a presentation, 0..15: excitement of the pool words, intensities of the echo words,
+last counts of the learning words. ``generation`` holds the generation of a pool word's wiring in its lower 16 bits, and
+in the upper ones what the word's number is XORed with (so that a word keeps its wiring when others are taken out).
+"""
 
 
 def empty_arrays(config: BrainConfig, brains: NDArray[np.uint32]) -> Arrays:
@@ -266,11 +232,14 @@ def empty_arrays(config: BrainConfig, brains: NDArray[np.uint32]) -> Arrays:
         "episode": np.zeros(r, np.uint32),
         "presentation": np.zeros(r, np.uint32),
         "generation": np.zeros((r, w), np.uint32),
-        "excitement": np.zeros((r, w, LANES), np.uint8),
+        "excitement": np.zeros((r, config.carried_words, LANES), np.uint8),
         "weights": np.zeros((r, config.outputs, config.words, LANES), np.int8),
         "traces": np.zeros((r, config.outputs, config.words, LANES), np.int8),
         "value": np.zeros((r, k), np.int32),
         "surprise": np.zeros((r, k), np.int32),
+        "inner_weights": np.zeros((r, config.learning_units, config.learning_sources, LANES), np.int8),
+        "inner_traces": np.zeros((r, config.learning_units, config.learning_sources, LANES), np.int8),
+        "collected": np.zeros(r, np.int32),
     }
 
 
@@ -286,7 +255,12 @@ class Backend(Protocol):
         """Copies of the canonical arrays."""
 
     def step(
-        self, state: Any, intensities: NDArray[np.uint8], rewards: NDArray[np.int32], flags: NDArray[np.uint8]
+        self,
+        state: Any,
+        intensities: NDArray[np.uint8],
+        rewards: NDArray[np.int32],
+        flags: NDArray[np.uint8],
+        forced: NDArray[np.int32] | None = None,
     ) -> NDArray[np.int32]:
         """Show one observation to every brain, learn from its reward and act: int32 [R, G], a fresh array.
 
@@ -295,10 +269,16 @@ class Backend(Protocol):
             intensities: uint8 [R, D, 32], 0..15.
             rewards: int32 [R], integers of at most 16 bits.
             flags: uint8 [R] of :class:`Flag`.
+            forced: int32 [R, G], units that are executed and credited instead of the ones drawn; -1 leaves it.
         """
 
     def run(
-        self, state: Any, intensities: NDArray[np.uint8], rewards: NDArray[np.int32], flags: NDArray[np.uint8]
+        self,
+        state: Any,
+        intensities: NDArray[np.uint8],
+        rewards: NDArray[np.int32],
+        flags: NDArray[np.uint8],
+        forced: NDArray[np.int32] | None = None,
     ) -> NDArray[np.int32]:
         """T steps over recorded observations, the same bits as T calls of :meth:`step`: int32 [T, R, G].
 
@@ -307,6 +287,7 @@ class Backend(Protocol):
             intensities: uint8 [T, R, D, 32], 0..15.
             rewards: int32 [T, R].
             flags: uint8 [T, R] of :class:`Flag`.
+            forced: int32 [T, R, G] or None, as in :meth:`step`.
         """
 
     def predict(
@@ -339,6 +320,8 @@ def check(config: BrainConfig, params: NDArray[np.int32], seed: int, arrays: Map
         (not (own["excitement"] > STATE_MAX).any(), f"excitement of 0..{STATE_MAX}"),
         (not (np.abs(own["traces"].astype(np.int32)) > STATE_MAX).any(), f"traces within +-{STATE_MAX}"),
         (not (critic < 0).any(), "no negative traces of the critic"),
+        (not (np.abs(own["inner_traces"].astype(np.int32)) > STATE_MAX).any(), f"inner traces within +-{STATE_MAX}"),
+        (not (np.abs(own["collected"].astype(np.int64)) > DOPAMINE_LIMIT).any(), "collected within the dopamine limit"),
     ]
     for param, (least, most) in RANGES.items():
         values = params[..., param]

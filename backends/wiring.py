@@ -1,6 +1,7 @@
 """Wiring recomputed from coordinates: which sources a pool word reads, how rotated and how permuted.
 
-Nothing here is ever stored in a checkpoint: (word, generation) and the key (seed, brain) say it all.
+Nothing here is ever stored in a checkpoint: (word, generation) and the key (seed, brain) say it all. The upper half of
+a generation says which other word's name a word bears, see :data:`hebbit.backends.spec.CANONICAL`.
 """
 
 from typing import NamedTuple
@@ -18,7 +19,7 @@ class Wiring(NamedTuple):
     slots: NDArray[np.int32]
     """[W]: slots in use."""
     source: NDArray[np.int32]
-    """[W, S]: sensory word."""
+    """[W, S]: sensory or echo word."""
     rotation: NDArray[np.int32]
     """[W, S]: 0..31."""
     xor: NDArray[np.int32]
@@ -34,15 +35,17 @@ def wire(config: BrainConfig, generation: NDArray[np.uint32], key: tuple[int, in
     w = config.pool_words
     slots = np.zeros(w, np.int32)
     source, rotation, xor = (np.zeros((w, most), np.int32) for _ in range(3))
-    for era in np.unique(generation).tolist():
+    names = np.arange(w, dtype=np.uint32) ^ (generation.astype(np.uint32) >> 16)
+    eras = generation & 0xFFFF
+    for era in np.unique(eras).tolist():
         # words of one generation, side by side
-        rows = np.flatnonzero(generation == era)
-        words, every = rows.astype(np.uint32), np.arange(len(rows))
+        rows = np.flatnonzero(eras == era)
+        words, every = names[rows], np.arange(len(rows))
         slots[rows] = least + scaled(draw(words, era, 0, 0, Stream.WIRING, key)[:, 0], most - least + 1)
-        order = np.tile(np.arange(config.sensory_words, dtype=np.int32), (len(rows), 1))
+        order = np.tile(np.arange(config.inputs, dtype=np.int32), (len(rows), 1))
         for slot in range(most):
             r = draw(words, era, 0, 1 + slot, Stream.WIRING, key)
-            other = slot + scaled(r[:, 0], config.sensory_words - slot)
+            other = slot + scaled(r[:, 0], config.inputs - slot)
             chosen = order[every, other]
             order[every, other] = order[:, slot]
             used = slots[rows] > slot
@@ -60,3 +63,16 @@ def thresholds(config: BrainConfig, wiring: Wiring) -> NDArray[np.int32]:
 def source_lane(rotation: int, xor: int) -> NDArray[np.int64]:
     """Lane of the source word that each of the 32 neurons reads: ((j XOR x) - rotation) mod 32."""
     return ((np.arange(LANES) ^ xor) - rotation) % LANES
+
+
+def echo_sources(config: BrainConfig, key: tuple[int, int]) -> NDArray[np.int32]:
+    """Which word each echo word repeats: int32 [M], numbers of 0..P - 1.
+
+    The first ones form delay lines: each repeats the word that lies as many words before it as there are sensory words.
+    The others repeat pool and learning words, drawn with repetition.
+    """
+    delayed = np.arange(config.echo_delay * config.sensory_words, dtype=np.int32)
+    rest = np.arange(config.echo_pool, dtype=np.uint32) + np.uint32(len(delayed))
+    r = draw(rest, 0, 0, 0, Stream.ECHO, key)[:, 0]
+    drawn = config.inputs + scaled(r, config.pool_words + config.learning_words)
+    return np.concatenate([delayed, drawn.astype(np.int32)])

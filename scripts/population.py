@@ -36,7 +36,7 @@ class _Evaluation:
         self.agent, self.deterministic, self.seed = agent, deterministic, seed
         brains = len(agent.brains)
         self.returns, self.lengths = np.zeros((brains, episodes)), np.zeros((brains, episodes), np.int64)
-        self.excitement = np.zeros((brains, agent.brain_config.pool_words, LANES), np.uint8)
+        self.excitement = np.zeros((brains, agent.brain_config.carried_words, LANES), np.uint8)
         self.players = [Player(spec.make()) for _ in range(brains)]
 
     def begin(self, row: int) -> bool:

@@ -160,7 +160,7 @@ class Mind:
         episodes = np.arange(self._next, self._next + n)
         self._next += n
         seeds = [episode_seed(self._seed, 0, int(episode), evaluation=True) for episode in episodes]
-        excitement = np.zeros((n, self.agent.brain_config.pool_words, LANES), np.uint8)
+        excitement = np.zeros((n, self.agent.brain_config.carried_words, LANES), np.uint8)
         return Memory(excitement, episodes * EPISODE_LIMIT, [stream(Kind.SPIKES, seed) for seed in seeds])
 
     def _answer(self, intensities: NDArray[np.uint8], memory: Memory, calm: bool) -> Prediction:
