@@ -1,6 +1,5 @@
 """The agent: the only stateful class, one brain or a population of them."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,20 @@ from hebbit.agents.callbacks import as_callback
 from hebbit.agents.config import AgentConfig, configure
 from hebbit.agents.connection import AnyEnv, Made, Spaces, brain_numbers, connect, refuse_shared, spaces_of
 from hebbit.agents.decoder import Decoder
-from hebbit.agents.encoder import LANES, Encoder
+from hebbit.agents.encoder import LANES, Encoder, is_image
 from hebbit.agents.environment import EnvSpec, checked_seed, episode_seed, whole
-from hebbit.agents.errors import BackendError, HebbitError, ObservationError, brief
+from hebbit.agents.errors import BackendError, HebbitError, brief
 from hebbit.agents.evaluation import carried, evaluate
 from hebbit.agents.logger import Logger
 from hebbit.agents.logger import configure as configure_logger
 from hebbit.agents.newborn import newborn_arrays
 from hebbit.agents.progress import Progress
+from hebbit.agents.replay import Memory
+from hebbit.agents.rewards import RewardScale, rescale
 from hebbit.agents.streams import ExperienceStream
+from hebbit.agents.structure import Structure, rewire
 from hebbit.backends.choice import Newborn, choose
-from hebbit.backends.spec import REWARD_LIMIT, Arrays, Flag
+from hebbit.backends.spec import Arrays, Flag
 
 EVERYONE = slice(None)
 
@@ -75,7 +77,10 @@ class SpikingAgent:
         self.config = self._configure(config)
         self.encoder = Encoder(self.observation_space, self.config, len(self.brains))
         self.decoder = Decoder(self.action_space, self.config)
-        self.brain_config = self.config.brain(self.encoder.words, self.decoder.groups)
+        self.structure = Structure(self.config, len(self.brains))
+        self.rewards = RewardScale(self.config, len(self.brains))
+        self.brain_config = self.config.brain(self.encoder.words, self.decoder.groups, self.encoder.image)
+        self.memory = Memory(self.config, self.brain_config, len(self.brains))
         params = np.tile(self.config.params(), (len(self.brains), 1, 1))
         arrays = newborn_arrays(self.config, self.brain_config, self.seed, self.brains)
         newborn = Newborn(self.brain_config, params, self.seed, arrays)
@@ -90,7 +95,6 @@ class SpikingAgent:
         self.verbose = verbose
         self.logger = configure_logger(None, ("stdout",) if verbose else ())
         self._predictions = 0
-        self._reward_scale = 2.0**self.config.reward_bits
         self._begin_life()
 
     def _make_state(self, params: NDArray[np.int32], arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -111,7 +115,7 @@ class SpikingAgent:
             return config
         if isinstance(config, str):
             return configure(self.env_id, config)
-        return configure(self.env_id, None, config)
+        return configure(self.env_id, None, config, is_image(self.observation_space))
 
     @property
     def env_id(self) -> str | None:
@@ -167,7 +171,7 @@ class SpikingAgent:
         self._resumable: Mapping[str, NDArray[Any]] = {}
         """Running episodes of a checkpoint, until the next learn takes them up."""
         self._intensities = np.zeros((len(self.brains), self.encoder.words, LANES), np.uint8)
-        self.books = Books(self.arrays()["episode"].tolist())
+        self.books = Books(self.memory.begun(self.arrays()["episode"]))
 
     def _seeder(self, brain: int) -> int:
         """Seed of a brain's next episode."""
@@ -184,17 +188,19 @@ class SpikingAgent:
     def _show(self, observations: Sequence[Any], rewards: Any, flags: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Let the brains see, learn and act."""
         self._intensities = self.encoder.encode(observations, EVERYONE, learn=True)
-        return self.backend.step(self.state, self._intensities, self._integer_rewards(rewards), flags)
+        if factors := self.rewards.follow(rewards, flags):
+            rescale(self, factors)
+        return self._present(self._integer_rewards(rewards), flags)
+
+    def _present(self, rewards: NDArray[np.int32], flags: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """Show the brains what was encoded last: they learn, act and remember."""
+        units = self.backend.step(self.state, self._intensities, rewards, flags)
+        self.memory.met(self, rewards, flags, units)
+        return units
 
     def _integer_rewards(self, rewards: Sequence[float]) -> NDArray[np.int32]:
-        """floor(r 2**k + 1/2), clipped to 16 bits."""
-        integers = np.zeros(len(rewards), np.int32)
-        for b, reward in enumerate(rewards):
-            if not math.isfinite(reward):
-                raise ObservationError(f"rewards must be finite, got {reward}; mend the environment")
-            scaled = float(reward) * self._reward_scale + 0.5
-            integers[b] = math.floor(max(-REWARD_LIMIT, min(REWARD_LIMIT, scaled)))
-        return integers
+        """Rewards in the brains' units, by their present scales."""
+        return self.rewards.integers(rewards)
 
     def _restart(self, restarts: Mapping[int, Any], units: NDArray[np.int32]) -> None:
         """Show the first observation of the next episode to the brains whose episode has ended."""
@@ -202,7 +208,7 @@ class SpikingAgent:
         self._intensities[rows] = self.encoder.encode([restarts[int(b)] for b in rows], rows, learn=True)
         flags = np.zeros(len(self.brains), np.uint8)
         flags[rows] = Flag.START
-        fresh = self.backend.step(self.state, self._intensities, np.zeros(len(self.brains), np.int32), flags)
+        fresh = self._present(np.zeros(len(self.brains), np.int32), flags)
         units[rows] = fresh[rows]
 
     def _step(self) -> list[dict[str, Any]]:
@@ -251,6 +257,8 @@ class SpikingAgent:
                 ended = self._step()
                 self.num_timesteps += 1
                 self.total_steps += 1
+                if self.structure.tick():
+                    rewire(self)
                 if hook is not None:
                     going = all([hook.on_episode_end(episode) for episode in ended])
                     if not (hook.on_step() and going):

@@ -81,8 +81,12 @@ class AgentConfig:
     """Least running mean, in weight steps."""
     dopamine_clip: float = 8.0
     """Largest dopamine of the actor, in running means."""
+    reward_scale: Literal["auto", "fixed"] = "auto"
+    """Whether each brain finds by itself what a reward is worth to it, or ``reward_bits`` says so."""
+    reward_steps: float = 100.0
+    """Weight steps that returns span, about, where the scale is found, 1..127."""
     reward_bits: int = 8
-    """A reward of 1 is 2**reward_bits / 256 weight steps of value, -8..15."""
+    """Where the scale is fixed, a reward of 1 is 2**reward_bits / 256 weight steps of value, -8..15."""
     tuning_width: float = 4.0
     """Half-width of a tuning curve in neurons (a word has 32 over the range of its dimension)."""
     ranges: Literal["bounds", "adaptive"] = "bounds"
@@ -101,6 +105,8 @@ class AgentConfig:
     """Presentations back to which sensory words are remembered by echo words, 0..64."""
     echo_pool: int = 0
     """Echo words that remember what pool or learning words, drawn at random, fired in the last presentation."""
+    topography: bool = True
+    """Whether pool words read neighbouring places of an image; otherwise any places."""
     learning_words: int = 0
     """Words of 32 neurons whose synapses learn: each neuron reads whole words, 0..128."""
     learning_pool: bool = False
@@ -123,10 +129,24 @@ class AgentConfig:
     """Weight of the critic's synapses beside those of the motor units in that credit, 0..16."""
     learning_every: int = 1
     """Presentations for which dopamine is collected before their weights change."""
+    rewire_every: int = 0
+    """Steps between two re-wirings: the least useful pool words draw new sources and start anew; 0 for none."""
+    rewire_share: float = 0.05
+    """Share of the pool words that one re-wiring replaces, at least one word."""
+    rewire_protect: int = 2
+    """Re-wirings that pass a newborn word by, so that it has time to prove useful."""
+    rewire_until: int = 0
+    """Steps after which words are re-wired no more; 0 for ever."""
+    rewire_choice: Literal["usefulness", "random"] = "usefulness"
+    """Which words are replaced: the least useful ones, or any (to compare with)."""
     box_bins: int = 7
     """Motor units, and so preferred values, of each dimension of a Box action."""
     box_decode: Literal["mean", "draw"] = "mean"
     """Deterministic Box actions: mean of the preferred values, or the strongest unit's. Training always draws."""
+    replay_steps: int = 0
+    """Steps of whole episodes that each brain remembers, to be shown again; 0 for none."""
+    replay_episodes: int = 1
+    """Remembered episodes, drawn at random, that are shown again after each episode."""
 
     def __post_init__(self) -> None:
         """Refuse values that no brain can hold."""
@@ -146,8 +166,9 @@ class AgentConfig:
         if self.slots_min > self.slots_max:
             raise HebbitError(f"slots_min must be at most slots_max, got {self.slots_min} and {self.slots_max}")
 
-    def brain(self, sensory_words: int, groups: tuple[int, ...]) -> BrainConfig:
-        """The structure of a brain for an encoder's words and a decoder's groups."""
+    def brain(self, sensory_words: int, groups: tuple[int, ...], image: tuple[int, ...] | None = None) -> BrainConfig:
+        """The structure of a brain for an encoder's words and a decoder's groups; rows, columns, planes of an image."""
+        topography = image is not None and self.topography
         try:
             return BrainConfig(
                 sensory_words=sensory_words,
@@ -163,6 +184,8 @@ class AgentConfig:
                 echo_pool=self.echo_pool,
                 learning_words=self.learning_words,
                 learning_pool=self.learning_pool,
+                tiles=-(-image[0] * image[1] // spec.LANES) if topography and image else 0,
+                row=image[1] if topography and image else 0,
             )
         except ValueError as error:
             raise HebbitError(str(error)) from error
@@ -228,7 +251,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "box_bins": (2, 256), "optimism": (-128, 127), "temperature_age": (0, 1 << 20), "echo_delay": (0, 64),
     "echo_pool": (0, 32768), "learning_words": (0, 128), "learning_step": (0, 16), "learning_slope": (0, 0.5),
     "learning_bias": (-8, 7.9), "learning_density": (0, 1), "learning_spread": (0, 64), "learning_gain": (0, 64),
-    "critic_feedback": (0, 16), "learning_every": (1, 1 << 20),
+    "critic_feedback": (0, 16), "learning_every": (1, 1 << 20), "rewire_every": (0, 1 << 30), "rewire_share": (0, 1),
+    "rewire_protect": (0, 1 << 20), "rewire_until": (0, 1 << 30),
+    "reward_steps": (1, 127), "replay_steps": (0, 1 << 20), "replay_episodes": (0, 64),
 }  # fmt: skip
 
 
@@ -270,13 +295,28 @@ def convert(name: str, value: Any) -> Any:
         raise HebbitError(f"{name} must be {expected}, got {brief(value, text=repr)}") from error
 
 
+IMAGE = "image"
+"""The preset of environments that show images."""
+
+
 def presets() -> dict[str, dict[str, Any]]:
     """Settings of ``presets.toml`` by name; those named like an environment are its own."""
     return tomllib.loads(files("hebbit.agents").joinpath("presets.toml").read_text())
 
 
-def configure(env_id: str | None, preset: str | None = None, changes: Mapping[str, Any] | None = None) -> AgentConfig:
+def own_preset(env_id: str | None, image: bool = False) -> str:
+    """Name of the preset that an environment has by default: its own, that of images, or ``default``."""
+    if env_id in presets():
+        return str(env_id)
+    return IMAGE if image or "MinAtar/" in (env_id or "") else "default"
+
+
+def configure(
+    env_id: str | None, preset: str | None = None, changes: Mapping[str, Any] | None = None, image: bool = False
+) -> AgentConfig:
     """Defaults, then the preset (a name, or a TOML or JSON file; by default that of the environment), then changes.
+
+    ``image`` tells that the environment shows images; of MinAtar's that is known.
 
     ``preset="default"`` takes the bare defaults.
     """
@@ -287,8 +327,8 @@ def configure(env_id: str | None, preset: str | None = None, changes: Mapping[st
     known = presets()
     settings: Mapping[str, Any]
     if preset is None:
-        settings = known.get(env_id or "", {})
-    elif preset == "default":
+        preset = own_preset(env_id, image)
+    if preset == "default":
         settings = {}
     elif preset in known:
         settings = known[preset]

@@ -28,6 +28,8 @@ MAX_TUNED = 64
 """A Box with more values than this is mapped straight onto neurons."""
 HUGE = 1e100
 """Values are cut to this before statistics are taken."""
+MIN_SIDE = 4
+"""An image has at least as many rows and columns."""
 FAR = 1e6
 """Bounds beyond this are taken for none."""
 
@@ -54,9 +56,9 @@ class Leaf:
     path: tuple[str | int, ...]
     space: spaces.Space[Any]
     kind: str
-    """tuned, direct (scaled by bounds) or onehot."""
+    """tuned, direct (scaled by bounds), image (the same, plane by plane) or onehot."""
     size: int
-    """Values (tuned, direct) or neurons (onehot)."""
+    """Values (tuned, direct) or neurons (onehot, image)."""
 
 
 def leaves(space: spaces.Space[Any], path: tuple[str | int, ...] = ()) -> Iterator[Leaf]:
@@ -93,6 +95,8 @@ def _box_leaf(space: spaces.Box, path: tuple[str | int, ...]) -> Leaf:
             f"observations must hold at least one value, got an empty {brief(space)}; wrap the environment"
         )
     bounded = _finite(space).all()
+    if is_image(space):
+        return Leaf(path, space, "image", LANES * plane_words(space) * space.shape[2])
     binary = bounded and np.issubdtype(space.dtype, np.integer) and bool(np.all(space.high - space.low == 1))
     boolean = space.dtype == np.bool_
     if boolean or binary or size > MAX_TUNED:
@@ -103,6 +107,19 @@ def _box_leaf(space: spaces.Box, path: tuple[str | int, ...]) -> Leaf:
             )
         return Leaf(path, space, "direct", size)
     return Leaf(path, space, "tuned", size)
+
+
+def is_image(space: spaces.Space[Any]) -> bool:
+    """Whether a space is a Box of rows, columns and planes: three axes, bounds, and not too few pixels to be one."""
+    if not isinstance(space, spaces.Box) or len(space.shape) != 3:
+        return False
+    return bool(_finite(space).all()) and min(space.shape[:2]) >= MIN_SIDE
+
+
+def plane_words(space: spaces.Space[Any]) -> int:
+    """Words of one plane of an image."""
+    rows, columns, _ = space.shape or (0, 0, 0)
+    return -(-rows * columns // LANES)
 
 
 def _finite(space: spaces.Box) -> NDArray[np.bool_]:
@@ -147,6 +164,8 @@ class Encoder:
         self.tuned = sum(leaf.size for leaf in tuned)
         """Words with tuning curves; they come first."""
         self.neurons = sum(leaf.size for leaf in self.leaves if leaf.kind != "tuned")
+        self.image = self.leaves[0].space.shape if len(self.leaves) == 1 and self.leaves[0].kind == "image" else None
+        """Rows, columns and planes, if the observation is one image."""
         self.words = self.tuned + -(-self.neurons // LANES)
         self.table = tuning_table(config.tuning_width)
         low, high, bounded = _bounds([leaf.space for leaf in tuned if isinstance(leaf.space, spaces.Box)])
@@ -338,7 +357,16 @@ class Encoder:
         assert isinstance(leaf.space, spaces.Box)
         low, high = leaf.space.low.astype(np.float64).ravel(), leaf.space.high.astype(np.float64).ravel()
         width = np.where(high > low, high - low, 1.0)
-        return np.clip(np.floor(16 * (values - low) / width), 0, 15).astype(np.uint8)
+        intensities: NDArray[np.uint8] = np.clip(np.floor(16 * (values - low) / width), 0, 15).astype(np.uint8)
+        return _planes(intensities, leaf.space) if leaf.kind == "image" else intensities
+
+
+def _planes(values: NDArray[np.uint8], space: spaces.Space[Any]) -> NDArray[np.uint8]:
+    """Pixels plane by plane, each filled up to whole words: uint8 [n, planes * words * 32]."""
+    rows, columns, planes = space.shape or (0, 0, 0)
+    out = np.zeros((len(values), planes, LANES * plane_words(space)), np.uint8)
+    out[:, :, : rows * columns] = values.reshape(len(values), rows * columns, planes).swapaxes(1, 2)
+    return out.reshape(len(values), -1)
 
 
 def _at(leaf: Leaf) -> str:

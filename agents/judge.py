@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hebbit.agents import replay, rewards
 from hebbit.agents.books import EPISODES_KEPT
 from hebbit.agents.checkpoint import expect
 from hebbit.agents.errors import CheckpointError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from hebbit.agents.agent import SpikingAgent
 
 Arrays = dict[str, NDArray[Any]]
+MOST_POOL_WORDS = 32768
+"""Of any brain, as :class:`hebbit.backends.spec.BrainConfig` has it."""
 
 
 def learned(agent: SpikingAgent, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
@@ -25,8 +28,10 @@ def learned(agent: SpikingAgent, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
     Raises:
         CheckpointError: one is missing, of another shape, or holds what no brain can have.
     """
-    expected = {**empty_arrays(agent.brain_config, agent.brains), **agent.encoder.arrays()}
+    expected = {**empty_arrays(agent.brain_config, agent.brains), **agent.encoder.arrays(), **agent.structure.arrays()}
+    expected |= agent.rewards.arrays()
     own = {name: expect(arrays, name, a.dtype, a.shape) for name, a in expected.items()}
+    own |= {name: expect(arrays, name, *like) for name, like in agent.memory.layout().items()}
     _within(own, "excitement", 0, STATE_MAX)
     _within(own, "traces", -STATE_MAX, STATE_MAX)
     if (own["traces"][:, -1] < 0).any():
@@ -36,6 +41,13 @@ def learned(agent: SpikingAgent, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
         _within(own, name, -largest, largest)
     for name in ("encoder_seen", "encoder_square", "encoder_scale"):
         _within(own, name, 0, largest)
+    # all brains of an agent have learned for as many steps
+    clock = abs(int(own["structure_clock"][0]))
+    _within(own, "structure_clock", clock, clock)
+    _within(own, "structure_born", 0, clock)
+    _within(own, "structure_words", agent.brain_config.pool_words, MOST_POOL_WORDS)
+    replay.judge(agent.memory, own, agent.decoder.groups)
+    rewards.judge(agent.rewards, own)
     return own
 
 
@@ -64,7 +76,7 @@ def running(agent: SpikingAgent, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
     _within(own, "history", 0, last)
     largest = float(np.finfo(np.float64).max)
     _within(own, "recent", -largest, largest)
-    if not agent.arrays()["episode"].all():
+    if not all(agent.memory.begun(agent.arrays()["episode"])):
         raise CheckpointError("the checkpoint has a running episode of a brain that began none; use another copy")
     return own
 

@@ -331,10 +331,9 @@ class BrainRecorder:
         Raises:
             BackendError: the backend said something else.
         """
-        spikes = seen.sensory.sum(dtype=np.int64) + seen.pool.sum(dtype=np.int64)
-        own = {"units": seen.actions, "volley": seen.volley, "value": seen.values, "excitement": seen.excitement}
+        own = {**seen._asdict(), "units": seen.actions, "value": seen.values}
         for name, value in said.items():
-            if not np.array_equal(value, spikes if name == "spikes" else own[name]):
+            if not np.array_equal(value, own[name]):
                 raise BackendError(
                     f"the backend {self.agent.backend.name} and the specification differ in {name} at presentation "
                     f"{self.presentations}: run python -m hebbit.scripts.conformance and report what it says"
@@ -346,7 +345,7 @@ class BrainRecorder:
             "observation": flattened(self.agent, observation),
             "intensities": intensities,
             **{kind: packed(getattr(seen, kind)) for kind in ("sensory", "pool", "motor")},
-            "excitement": halves(seen.excitement),
+            "excitement": halves(seen.excitement[: self.agent.brain_config.pool_words]),
             "volley": seen.volley,
             "chances": seen.chances,
             "value": seen.values,

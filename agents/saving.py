@@ -48,7 +48,8 @@ def settings(agent: SpikingAgent) -> dict[str, Any]:
 
 def learned(agent: SpikingAgent) -> Arrays:
     """All that learning changes."""
-    return {**agent.arrays(), **agent.encoder.arrays()}
+    brains, others = agent.arrays(), (agent.encoder, agent.rewards, agent.structure, agent.memory)
+    return {name: array for own in (brains, *(other.arrays() for other in others)) for name, array in own.items()}
 
 
 def digest(agent: SpikingAgent) -> str:
@@ -201,6 +202,9 @@ def restore(agent: SpikingAgent, arrays: Mapping[str, NDArray[Any]]) -> None:
     brains = {name: own[name] for name in CANONICAL}
     agent._make_state(agent.state.params, brains)
     agent.encoder.restore(own)
+    agent.rewards.restore(own)
+    agent.structure.restore(own)
+    agent.memory.restore(own)
     agent._begin_life()
 
 
@@ -212,7 +216,7 @@ def resume(agent: SpikingAgent, saved: Mapping[str, NDArray[Any]]) -> None:
     """
     stream = agent._stream
     assert stream is not None
-    books = Books(agent.arrays()["episode"].tolist())
+    books = Books(agent.memory.begun(agent.arrays()["episode"]))
     histories = _split(saved["history"], saved["history_lengths"])
     actions = [[agent.decoder.decode(units) for units in history] for history in histories]
     seeds = [episode_seed(agent.seed, int(n), books.begun[b] - 1) for b, n in enumerate(agent.brains)]

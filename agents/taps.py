@@ -77,17 +77,22 @@ class BackendTap:
         self.run, self.predict = backend.run, backend.predict
 
     def step(
-        self, state: Any, intensities: NDArray[np.uint8], rewards: NDArray[np.int32], flags: NDArray[np.uint8]
+        self,
+        state: Any,
+        intensities: NDArray[np.uint8],
+        rewards: NDArray[np.int32],
+        flags: NDArray[np.uint8],
+        forced: NDArray[np.int32] | None = None,
     ) -> NDArray[np.int32]:
         """See :class:`hebbit.backends.spec.Backend`."""
         row, flag = self.row, int(flags[self.row])
         if flag == Flag.IDLE:
-            return self.backend.step(state, intensities, rewards, flags)
+            return self.backend.step(state, intensities, rewards, flags, forced)
         if not self.stream.met:
             raise HebbitError("the environment was changed while the agent was recorded: leave learning() before")
         observation, told = self.stream.met.popleft()
         before = self.export(state) if self.busy() else {}
-        units = self.backend.step(state, intensities, rewards, flags)
+        units = self.backend.step(state, intensities, rewards, flags, forced)
         after = self.export(state) if before else {}
         heard = flag, intensities[row].copy(), int(rewards[row]), told, observation, units[row].copy(), before, after
         self.hear(Heard(*heard))

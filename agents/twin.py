@@ -16,7 +16,7 @@ from hebbit.backends import spec
 from hebbit.backends.equations import I32, Clock
 from hebbit.backends.philox import draws, lanes, random_number
 from hebbit.backends.spec import LANES, BrainConfig, Param, Stream
-from hebbit.backends.wiring import Wiring, source_lane, thresholds, wire
+from hebbit.backends.wiring import Wiring, echo_sources, source_lane, thresholds, wire
 
 NOISE_PLANES = range(4)
 SPONTANEOUS_PLANES = range(4, 4 + spec.BASE_BITS)
@@ -28,9 +28,9 @@ POOL_PLANES = 28
 
 
 def gather(config: BrainConfig, wiring: Wiring) -> NDArray[np.intp]:
-    """Which sensory neuron each slot reads: [W, slots, 32]; the last one, which is none, for slots unused."""
+    """Which sensory or echo neuron each slot reads: [W, slots, 32]; the last one, which is none, for slots unused."""
     most = int(wiring.slots.max()) if len(wiring.slots) else 0
-    sources = np.full((config.pool_words, most, LANES), config.sensory_words * LANES, np.intp)
+    sources = np.full((config.pool_words, most, LANES), config.inputs * LANES, np.intp)
     for word, slots in enumerate(wiring.slots):
         for slot in range(slots):
             lane = source_lane(wiring.rotation[word, slot], wiring.xor[word, slot])
@@ -48,7 +48,7 @@ class Seen(NamedTuple):
     motor: NDArray[np.uint8]
     """[C, A, 32], 0 or 1; nothing when calm, for then no spike is drawn."""
     excitement: I32
-    """[W, 32], 0..15: after the last cycle."""
+    """[W + M + L, 32], 0..15: what outlives the presentation."""
     chances: I32
     """[A]: of 256, that a neuron of the unit fires in a cycle."""
     volley: I32
@@ -57,6 +57,8 @@ class Seen(NamedTuple):
     """[K]: in 1/256 of a weight step."""
     actions: I32
     """[G]: the chosen unit of each group."""
+    spikes: int
+    """Of all words, echo and learning words too."""
 
 
 class Twin:
@@ -81,8 +83,10 @@ class Twin:
         self._sources = gather(config, wiring)
         cycle, plane, lane = np.ogrid[: config.cycles, :POOL_PLANES, :LANES]
         self._turned = (lane - cycle * (2 * plane + 1)) % LANES
-        self._word_params = params[np.arange(config.words) % config.clusters][config.sensory_words :]
-        self.weights: I32 = arrays["weights"][row].astype(np.int32)
+        self._word_params = params[np.arange(config.words) % config.clusters][config.inputs :]
+        self._word_params = self._word_params[: config.pool_words]
+        self._echoes = echo_sources(config, self.key)
+        self.take_weights(arrays)
 
     def is_still(self, seed: int, arrays: Mapping[str, Any]) -> bool:
         """Whether the brain there is the same but for what learning changes."""
@@ -90,27 +94,35 @@ class Twin:
 
     def take_weights(self, arrays: Mapping[str, Any]) -> None:
         """Take over what learning has changed since."""
-        self.weights = arrays["weights"][self.row].astype(np.int32)
+        self.weights: I32 = arrays["weights"][self.row].astype(np.int32)
+        self.inner: I32 = arrays["inner_weights"][self.row].astype(np.int32)
+        self.age = int(arrays["presentation"][self.row])
 
-    def show(self, intensity: I32, excitement: I32, clock: Clock) -> Seen:
+    def show(self, intensity: I32, carried: I32, clock: Clock) -> Seen:
         """Repeat one presentation.
 
         Args:
             intensity: [D, 32], 0..15.
-            excitement: [W, 32], 0..15: before the first cycle.
+            carried: [W + M + L, 32], 0..15: what the last presentation left behind.
             clock: when, and whether it is training, evaluation or calm.
         """
         config, params = self.config, self.params
-        cycles = range(config.cycles)
-        sensory = np.stack([eq.sensory_spikes(intensity, cycle, params, clock) for cycle in cycles])
-        pool, after = self._pool(self._drive(sensory), excitement, clock)
-        counts = np.concatenate([sensory.sum(axis=0), pool.sum(axis=0)]).astype(np.int32)
-        drives, values = eq.readout(counts, self.weights, config)
-        answer = eq.act(drives, config, params, clock)
-        chances = eq.motor_chances(drives, config.groups, params)
+        excitement, echo, _ = np.split(carried, [config.pool_words, config.pool_words + config.echo_words])
+        shown = np.concatenate([intensity, echo])
+        heard = np.stack([eq.sensory_spikes(shown, cycle, params, clock) for cycle in range(config.cycles)])
+        pool, excitement = self._pool(self._drive(heard), excitement, clock)
+        counts = np.concatenate([heard.sum(axis=0), pool.sum(axis=0)]).astype(np.int32)
+        chance = eq.learning_chances(counts[: config.learning_sources], self.inner, params)
+        learning = eq.learning_counts(chance, config.cycles, clock)
+        counts = np.concatenate([counts, learning])
+        after = np.concatenate([excitement, eq.echoed(counts, self._echoes, config.cycles), learning])
+        drives, values = eq.readout(eq.seen(counts, config, int(params[0, Param.READS])), self.weights, config)
+        answer = eq.act(drives, config, params, clock, self.age)
+        chances = eq.motor_chances(drives, config.groups, params, self.age)
         motor = self._motor(chances, clock)
+        sensory = heard[:, : config.sensory_words]
         seen = sensory.astype(np.uint8), pool.astype(np.uint8), motor.astype(np.uint8)
-        return Seen(*seen, after, chances, answer.spikes, values, answer.actions)
+        return Seen(*seen, after, chances, answer.spikes, values, answer.actions, int(counts.sum()))
 
     def _drive(self, sensory: I32) -> I32:
         """Input of the pool neurons in each cycle: [C, W, 32]."""

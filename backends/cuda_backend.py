@@ -1,6 +1,6 @@
 """The contract on a machine that runs the CUDA kernels: a GPU, or the shim that stands for one on a CPU."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -15,9 +15,9 @@ from hebbit.backends.spec import LANES, Arrays, BrainConfig, Flag, Prediction
 I32 = NDArray[np.int32]
 U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
-SCALARS = ("brain", "episode", "presentation")
-SOME = 64
-"""Brains whose arrays are turned into planes at once: on the way, a bit takes up to four bytes."""
+SCALARS = ("brain", "episode", "presentation", "collected")
+AT_ONCE = 1 << 22
+"""Synapses that are turned into planes at once: on the way, each takes some bytes."""
 RESERVE = 64 << 20
 """Device memory that is left alone: the driver and others need some."""
 
@@ -89,8 +89,17 @@ class Recorded(NamedTuple):
     """int32 [T, R]."""
     flags: Any
     """uint8 [T, R]."""
+    forced: Any
+    """int32 [T, R, G], -1 where the action is free; of no size if all are."""
     actions: Any
     """int32 [T, R, G], of the last replay."""
+
+
+def portions(config: BrainConfig, brains: int) -> Iterator[slice]:
+    """Brains whose arrays are turned into planes at once."""
+    synapses = LANES * (config.outputs * config.words + config.learning_units * config.learning_sources)
+    size = max(1, AT_ONCE // synapses)
+    return (slice(start, start + size) for start in range(0, brains, size))
 
 
 def to_rows(config: BrainConfig, made: Layout, arrays: Mapping[str, Any]) -> U32:
@@ -98,17 +107,20 @@ def to_rows(config: BrainConfig, made: Layout, arrays: Mapping[str, Any]) -> U32
     own = {name: np.asarray(arrays[name]) for name in spec.CANONICAL}
     brains = len(own["brain"])
     rows = np.zeros((brains, made.row["LENGTH"]), np.uint32)
-    for start in range(0, brains, SOME):
-        some = slice(start, start + SOME)
+    for some in portions(config, brains):
         _fill(rows[some], config, made, {name: array[some] for name, array in own.items()})
     return rows
 
 
 def _fill(rows: U32, config: BrainConfig, made: Layout, arrays: Arrays) -> None:
-    flat = (len(rows), config.outputs * config.words, LANES)
-    planes = [pack(arrays["weights"].reshape(flat), 8), pack_traces(arrays["traces"].reshape(flat))]
+    def pairs(weights: NDArray[Any], traces: NDArray[Any]) -> U32:
+        """The planes of all pairs: weights, then traces."""
+        flat = (len(rows), weights.shape[1] * weights.shape[2], LANES)
+        return np.concatenate([pack(weights.reshape(flat), 8), pack_traces(traces.reshape(flat))], axis=1)
+
     parts = {
-        "PAIRS": np.concatenate(planes, axis=1),
+        "PAIRS": pairs(arrays["weights"], arrays["traces"]),
+        "INNER": pairs(arrays["inner_weights"], arrays["inner_traces"]),
         "EXCITEMENT": pack(arrays["excitement"], 4),
         "GENERATION": arrays["generation"].astype(np.uint32),
         **{name.upper(): arrays[name].astype(np.int32).view(np.uint32) for name in ("value", "surprise")},
@@ -122,27 +134,33 @@ def _fill(rows: U32, config: BrainConfig, made: Layout, arrays: Arrays) -> None:
 def from_rows(config: BrainConfig, made: Layout, rows: U32) -> Arrays:
     """The canonical arrays back from rows of device memory."""
     found = spec.empty_arrays(config, np.zeros(len(rows), np.uint32))
-    for start in range(0, len(rows), SOME):
-        some = slice(start, start + SOME)
+    for some in portions(config, len(rows)):
         for name, part in _unfilled(config, made, rows[some]).items():
             found[name][some] = part
     return found
 
 
 def _unfilled(config: BrainConfig, made: Layout, rows: U32) -> Arrays:
-    brains, o, p, w, k = len(rows), config.outputs, config.words, config.pool_words, config.clusters
+    brains, k = len(rows), config.clusters
 
     def part(name: str, *shape: int) -> U32:
         start = made.row[name]
         return rows[:, start : start + int(np.prod(shape, dtype=np.int64))].reshape(brains, *shape)
 
-    planes, whole = part("PAIRS", PLANES, o * p), (brains, o, p, LANES)
+    def pairs(name: str, outputs: int, words: int) -> Arrays:
+        planes, whole = part(name, PLANES, outputs * words), (brains, outputs, words, LANES)
+        return {
+            "weights": unpack_weights(planes[:, :8]).reshape(whole),
+            "traces": unpack_traces(planes[:, 8:]).reshape(whole),
+        }
+
+    inner = pairs("INNER", config.learning_units, config.learning_sources)
     return {
         **{name: part(name.upper(), 1)[:, 0] for name in SCALARS},
-        "generation": part("GENERATION", w),
-        "excitement": unpack(part("EXCITEMENT", 4, w)).astype(np.uint8),
-        "weights": unpack_weights(planes[:, :8]).reshape(whole),
-        "traces": unpack_traces(planes[:, 8:]).reshape(whole),
+        "generation": part("GENERATION", config.pool_words),
+        "excitement": unpack(part("EXCITEMENT", 4, config.carried_words)).astype(np.uint8),
+        **pairs("PAIRS", config.outputs, config.words),
+        **{f"inner_{name}": array for name, array in inner.items()},
         **{name: part(name.upper(), k).view(np.int32) for name in ("value", "surprise")},
     }
 
@@ -218,12 +236,13 @@ class DeviceBackend:
         """See :class:`hebbit.backends.spec.Backend`."""
         return from_rows(state.config, state.layout, self._machine.download(state.memory))
 
-    def step(self, state: DeviceState, intensities: U8, rewards: I32, flags: U8) -> I32:
+    def step(self, state: DeviceState, intensities: U8, rewards: I32, flags: U8, forced: I32 | None = None) -> I32:
         """See :class:`hebbit.backends.spec.Backend`."""
-        actions: I32 = self.run(state, intensities[None], rewards[None], flags[None])[0]
+        told = None if forced is None else forced[None]
+        actions: I32 = self.run(state, intensities[None], rewards[None], flags[None], told)[0]
         return actions
 
-    def run(self, state: DeviceState, intensities: U8, rewards: I32, flags: U8) -> I32:
+    def run(self, state: DeviceState, intensities: U8, rewards: I32, flags: U8, forced: I32 | None = None) -> I32:
         """See :class:`hebbit.backends.spec.Backend`.
 
         Raises:
@@ -231,11 +250,13 @@ class DeviceBackend:
         """
         if not np.size(flags):
             return np.zeros((*np.shape(flags), len(state.config.groups)), np.int32)
-        recorded = self.record(state, intensities, rewards, flags)
+        recorded = self.record(state, intensities, rewards, flags, forced)
         self.replay(state, recorded)
         return self._machine.download(recorded.actions)
 
-    def record(self, state: DeviceState, intensities: U8, rewards: I32, flags: U8) -> Recorded:
+    def record(
+        self, state: DeviceState, intensities: U8, rewards: I32, flags: U8, forced: I32 | None = None
+    ) -> Recorded:
         """Bring the arguments of :meth:`run` to the device, to be replayed without moving them again.
 
         Raises:
@@ -250,10 +271,13 @@ class DeviceBackend:
             raise ValueError(f"flags must be of {[int(flag) for flag in Flag]}, got {known.max()}")
         seen = shaped("intensities", intensities, (*shape, config.sensory_words, LANES), np.uint8)
         earned = shaped("rewards", rewards, shape, np.int32)
+        acts = (*shape, len(config.groups))
+        told = np.zeros(0, np.int32) if forced is None else shaped("forced", forced, acts, np.int32)
         if steps > 1:  # one presentation was planned with the brains
             self._plan(known.size * step_bytes(config), f"{steps} presentations", state.brains * step_bytes(config))
-        actions = machine.empty((*shape, len(config.groups)), np.int32)
-        return Recorded(steps, machine.upload(seen), machine.upload(earned), machine.upload(known), actions)
+        actions = machine.empty(acts, np.int32)
+        on_device = (machine.upload(seen), machine.upload(earned), machine.upload(known), machine.upload(told))
+        return Recorded(steps, *on_device, actions)
 
     def replay(self, state: DeviceState, recorded: Recorded) -> None:
         """One launch: all recorded presentations, learning included; the actions stay on the device."""
@@ -261,9 +285,10 @@ class DeviceBackend:
             return
         arguments = (
             state.memory, state.rules, state.groups, recorded.intensities, recorded.rewards, recorded.flags,
-            recorded.actions, np.uint32(state.seed), np.uint32(recorded.steps),
+            recorded.forced, recorded.actions, np.uint32(state.seed), np.uint32(recorded.steps),
+            np.uint32(recorded.forced.nbytes > 0),
         )  # fmt: skip
-        self._machine.launch(state.module, state.layout, Call("run", state.brains, arguments, (0, 6)))
+        self._machine.launch(state.module, state.layout, Call("run", state.brains, arguments, (0, 7)))
 
     def predict(
         self,
@@ -278,7 +303,7 @@ class DeviceBackend:
         config, machine, e = state.config, self._machine, len(brains)
         shapes = {
             "actions": (e, len(config.groups)), "volley": (e, config.units), "values": (e, config.clusters),
-            "spikes": (e,), "excitement": (e, config.pool_words, LANES),
+            "spikes": (e,), "excitement": (e, config.carried_words, LANES),
         }  # fmt: skip
         kinds = {name: np.uint8 if name == "excitement" else np.int32 for name in shapes}
         if e == 0:
@@ -302,5 +327,5 @@ class DeviceBackend:
 
 
 def step_bytes(config: BrainConfig) -> int:
-    """Device memory of one presentation of one brain: what it sees, earns and is told, and its actions."""
-    return LANES * config.sensory_words + 4 + 1 + 4 * len(config.groups)
+    """Device memory of one presentation of one brain: what it sees, earns, is told and forced to, and its actions."""
+    return LANES * config.sensory_words + 4 + 1 + 2 * 4 * len(config.groups)

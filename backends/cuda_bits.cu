@@ -253,9 +253,16 @@ INLINE s32 warp_sum(s32 x) {
 #endif
 }
 
-// The four digit planes of 32 bytes, one read by each lane of a warp.
-INLINE void packed(const u8 *bytes, u32 lane, u32 *planes) {
-  u32 x = bytes[lane];
+// The four digit planes of 32 numbers, one of each lane of a warp.
+INLINE void packed(u32 x, u32 *planes) {
 #pragma unroll
   for (int i = 0; i < 4; ++i) planes[i] = __ballot_sync(ALL, x >> i & 1u);
+}
+
+// A neuron's number from four digit planes that lie so far apart.
+INLINE u32 number_of(const u32 *planes, u32 apart, u32 lane) {
+  u32 number = 0;
+#pragma unroll
+  for (u32 i = 0; i < 4; ++i) number |= (planes[i * apart] >> lane & 1u) << i;
+  return number;
 }

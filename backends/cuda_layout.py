@@ -23,7 +23,7 @@ WARP_SHARE = 24 << 10
 weights and traces stay in device memory (and its caches)."""
 RESIDENT_WARPS = 16
 """Warps that a multiprocessor's registers are to hold: 128 for each thread. Shared memory may hold fewer."""
-PARTS = ("cuda_bits.cu", "cuda_phases.cu", "cuda_learning.cu", "cuda_kernels.cu")
+PARTS = ("cuda_bits.cu", "cuda_phases.cu", "cuda_learning.cu", "cuda_inner.cu", "cuda_kernels.cu")
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,19 @@ def places(parts: Iterable[tuple[str, int]]) -> dict[str, int]:
 
 def board_parts(config: BrainConfig) -> list[tuple[str, int]]:
     """What the threads of a brain share, without the pairs; all from SUMS to SUMS_END is cleared every presentation."""
-    d, w, k, a, g, c = (
-        config.sensory_words, config.pool_words, config.clusters, config.units, len(config.groups), config.cycles,
+    i, w, k, a, g, c = (
+        config.inputs, config.pool_words, config.clusters, config.units, len(config.groups), config.cycles,
     )  # fmt: skip
+    learning = config.learning_words
+    # counts as they are besides what the readouts see of them
+    fired = 4 * config.words if config.echo_words or learning else 0
     return [
-        ("PLANES", 4 * d), ("SPIKES", 2 * c * d), ("WIRES", config.slots[1] * w), ("SLOTS", w), ("DRIVE", c * w),
-        ("COUNTS", 4 * config.words), ("SUMS", config.outputs + 1), ("OWN", 2 * k), ("BEST", g), ("VOLLEY", a),
+        ("PLANES", 4 * i), ("SPIKES", 2 * c * i), ("WIRES", config.slots[1] * w), ("SLOTS", w), ("DRIVE", c * w),
+        ("COUNTS", 4 * config.words), ("SUMS", config.outputs + 2), ("OWN", 2 * k), ("BEST", g), ("VOLLEY", a),
         ("SUMS_END", 0), ("DRIVES", a + k), ("CREDIT", a), ("CHOICE", 3 * g), ("MOVES", 2 * k), ("MEAN", k),
-        ("VALUE", k), ("SURPRISE", k),
+        ("VALUE", k), ("SURPRISE", k), ("COLLECTED", 1), ("FIRED", fired), ("SOURCES", config.echo_pool),
+        ("BEFORE", 4 * learning), ("CHANCES", config.learning_units), ("INNER_CREDIT", config.learning_units),
+        ("INNER_MOVE", int(learning > 0)),
     ]  # fmt: skip
 
 
@@ -90,7 +95,8 @@ def layout(config: BrainConfig, shared_limit: int) -> Layout:
             f"a brain on a GPU has at most {WARP * MAX_WARPS} pool words ({LANES * WARP * MAX_WARPS} neurons), got "
             f"{w}; use fewer pool_words or the backend numba"
         )
-    warps = min(MAX_WARPS, max(-(-w // WARP), -(-config.sensory_words // WARP)))
+    # a warp for each learning word, as long as it may have the registers that the others have
+    warps = min(MAX_WARPS, max(-(-w // WARP), -(-config.inputs // WARP), min(config.learning_words, RESIDENT_WARPS)))
     pairs = PLANES * config.outputs * config.words
     small = board_parts(config)
     shared = 4 * places([*small, ("PAIRS", pairs)])["LENGTH"] <= min(shared_limit, warps * WARP_SHARE)
@@ -104,12 +110,14 @@ def layout(config: BrainConfig, shared_limit: int) -> Layout:
     row = places(
         [
             ("PAIRS", pairs),
-            ("EXCITEMENT", 4 * w),
+            ("INNER", PLANES * config.learning_units * config.learning_sources),
+            ("EXCITEMENT", 4 * config.carried_words),
             ("VALUE", k),
             ("SURPRISE", k),
             ("PRESENTATION", 1),
             ("BRAIN", 1),
             ("EPISODE", 1),
+            ("COLLECTED", 1),
             ("GENERATION", w),
         ]  # fmt: skip
     )
@@ -121,7 +129,13 @@ def defines(made: Layout) -> tuple[str, ...]:
     config = made.config
     numbers = {
         "SENSORY": config.sensory_words,
+        "ECHOES": config.echo_words,
+        "ECHO_POOL": config.echo_pool,
+        "TILES": config.tiles,
+        "TILE_ROW": config.row,
         "POOL": config.pool_words,
+        "LEARNING": config.learning_words,
+        "READ": config.learning_sources,
         "WORDS": config.words,
         "UNITS": config.units,
         "OUTPUTS": config.outputs,
@@ -150,7 +164,9 @@ def constants() -> str:
     def lines(prefix: str, members: type[IntEnum]) -> list[str]:
         return [f"#define {prefix}_{member.name} {int(member)}" for member in members]
 
-    table = np.array2string(spec.EXPONENTIAL, separator=",", threshold=10**6, max_line_width=100)
+    # one array, as what reads machine code looks for one
+    tables = np.concatenate([spec.EXPONENTIAL, spec.SIGMOID])
+    values = np.array2string(tables, separator=",", threshold=10**6, max_line_width=100)[1:-1]
     numbers = {
         "PARAM_COUNT": len(Param), "UNIT": spec.UNIT, "DOPAMINE_LIMIT": spec.DOPAMINE_LIMIT,
         "RATE_BITS": spec.RATE_BITS, "MAX_STEP_SHIFT": spec.MAX_STEP_SHIFT, "EXPONENTIAL_SIZE": len(spec.EXPONENTIAL),
@@ -164,7 +180,9 @@ def constants() -> str:
             *lines("STREAM", Stream), *lines("PARAM", Param), *lines("FLAG", Flag),
             *(f"#define {name} {number}" for name, number in numbers.items()),
             *(f"#define PHILOX_{name} {number:#x}u" for name, number in random.items()),
-            "static __device__ const unsigned short EXPONENTIAL[EXPONENTIAL_SIZE] = {" + table[1:-1] + "};",
+            f"static __device__ const unsigned short TABLES[{len(tables)}] = {{{values}}};",
+            "#define EXPONENTIAL TABLES",
+            "#define SIGMOID (TABLES + EXPONENTIAL_SIZE)",
             "",
         ]
     )  # fmt: skip

@@ -1,9 +1,9 @@
 // Readout, action and plasticity. A pair is an output and a word, numbered output * WORDS + word. The pairs come in
-// rows of THREADS: one row for each output's pool words, each thread its own word, then the pairs of the sensory words,
+// rows of THREADS: one row for each output's pool words, each thread its own word, then the pairs of the other words,
 // whatever their output, as many as fit.
 
-#define SENSORY_ROWS ((OUTPUTS * SENSORY + THREADS - 1) / THREADS)
-#define ROWS (OUTPUTS + SENSORY_ROWS)
+#define OTHERS (INPUTS + LEARNING)
+#define ROWS (OUTPUTS + (OUTPUTS * OTHERS + THREADS - 1) / THREADS)
 
 #if WORDS <= 136
 typedef s32 product;  // 256 x 128 x the spikes of so many words fits 31 bits
@@ -18,21 +18,18 @@ INLINE s32 floor_ratio(product numerator, s32 denominator) {
   return (s32)(quotient * denominator > numerator ? quotient - 1 : quotient);
 }
 
-INLINE s32 spikes_of(const u32 *n) {
-  return __popc(n[0]) + (__popc(n[1]) << 1) + (__popc(n[2]) << 2) + (__popc(n[3]) << 3);
-}
-
-INLINE void read_counts(const u32 *board, u32 word, u32 *n) {
+// Counts of a word: BOARD_COUNTS as the readouts see them, BOARD_FIRED as they are.
+INLINE void read_counts(const u32 *counts, u32 word, u32 *n) {
 #pragma unroll
-  for (u32 i = 0; i < 4; ++i) n[i] = board[BOARD_COUNTS + i * WORDS + word];
+  for (u32 i = 0; i < 4; ++i) n[i] = counts[i * WORDS + word];
 }
 
-// Sum of w n over the neurons of a word, by popcount of the planes' products.
-INLINE s32 weighted(const u32 *pairs, u32 pair, const u32 *n) {
+// Sum of w n over the neurons of a word, by popcount of the planes' products. The planes of a pair lie so far apart.
+INLINE s32 weighted(const u32 *pair, u32 apart, const u32 *n) {
   s32 sum = 0;
 #pragma unroll
   for (u32 b = 0; b < 8; ++b) {
-    u32 w = pairs[b * PAIRS + pair], both[4] = {n[0] & w, n[1] & w, n[2] & w, n[3] & w};
+    u32 w = pair[b * apart], both[4] = {n[0] & w, n[1] & w, n[2] & w, n[3] & w};
     s32 term = spikes_of(both) << b;
     sum = b == 7 ? sum - term : sum + term;
   }
@@ -46,12 +43,13 @@ struct Place {
 };
 
 INLINE Place place_in(u32 row) {
-  Place place = {row, SENSORY + threadIdx.x, threadIdx.x < POOL};
+  Place place = {row, INPUTS + threadIdx.x, threadIdx.x < POOL};
   if (row >= OUTPUTS) {
     u32 at = (row - OUTPUTS) * THREADS + threadIdx.x;
-    place.output = at / SENSORY;
-    place.word = at % SENSORY;
-    place.valid = at < OUTPUTS * SENSORY;
+    place.output = at / OTHERS;
+    place.word = at % OTHERS;
+    if (LEARNING && place.word >= INPUTS) place.word += POOL;
+    place.valid = at < OUTPUTS * OTHERS;
   }
   return place;
 }
@@ -61,13 +59,13 @@ INLINE void clear_sums(u32 *board) {
   FOR_EACH(i, BOARD_SUMS_END - BOARD_SUMS) board[BOARD_SUMS + i] = 0;
 }
 
-// Spikes of the presentation, and of each cluster.
+// Spikes of the presentation that the readouts see, and of each cluster.
 INLINE void sum_spikes(u32 *board) {
   u32 thread = threadIdx.x;
   s32 mine = 0;
   FOR_EACH(word, WORDS) {
     u32 n[4];
-    read_counts(board, word, n);
+    read_counts(board + BOARD_COUNTS, word, n);
     s32 spikes = spikes_of(n);
     mine += spikes;
 #if CLUSTERS > 1
@@ -86,8 +84,8 @@ INLINE void sum_weights(const u32 *pairs, u32 *board) {
     s32 mine = 0;
     if (place.valid) {
       u32 n[4];
-      read_counts(board, place.word, n);
-      mine = weighted(pairs, place.output * WORDS + place.word, n);
+      read_counts(board + BOARD_COUNTS, place.word, n);
+      mine = weighted(pairs + place.output * WORDS + place.word, PAIRS, n);
 #if CLUSTERS > 1
       if (place.output == UNITS) atomicAdd(board + BOARD_OWN + place.word % CLUSTERS, (u32)mine);
 #endif
@@ -118,10 +116,15 @@ INLINE void readout(const s32 *group_of, u32 *board) {
   }
 }
 
+// equations.sharpened.
+INLINE u32 sharpened(u32 temperature, u32 double_age, u32 age) {
+  return double_age == 0 ? temperature : (u32)((u64)temperature * (double_age + min(age, 3 * double_age)) / double_age);
+}
+
 // equations.motor_chances of one unit.
-INLINE u32 motor_chance(u32 unit, const s32 *params, const s32 *group_of, const u32 *board) {
+INLINE u32 motor_chance(u32 unit, u32 temperature, const s32 *params, const s32 *group_of, const u32 *board) {
   u32 down = (board[BOARD_BEST + group_of[unit]] >> 16) - (board[BOARD_DRIVES + unit] + 32768);
-  u64 index = (u64)down * (u32)params[PARAM_TEMPERATURE] >> 12;
+  u64 index = (u64)down * temperature >> 12;
   u32 chance = EXPONENTIAL[index < EXPONENTIAL_SIZE ? index : EXPONENTIAL_SIZE - 1];
   return max(chance, (u32)params[PARAM_MOTOR_BASE]);
 }
@@ -136,10 +139,11 @@ INLINE u32 wins_now(u32 unit, u32 cycle, u32 stream, u32 chance, const Clock &cl
 }
 
 // equations.motor_spikes: a thread for each unit and cycle. Calm, the chances stand for the spikes.
-INLINE void fire_motors(const s32 *params, const s32 *group_of, const Clock &clock, u32 *board) {
+INLINE void fire_motors(const s32 *params, const s32 *group_of, const Clock &clock, u32 age, u32 *board) {
+  u32 temperature = sharpened(params[PARAM_TEMPERATURE], params[PARAM_TEMPERATURE_AGE], age);
   FOR_EACH(at, UNITS * (clock.calm ? 1 : CYCLES)) {
     u32 unit = at % UNITS, cycle = at / UNITS;
-    u32 spikes = motor_chance(unit, params, group_of, board);
+    u32 spikes = motor_chance(unit, temperature, params, group_of, board);
     if (!clock.calm) {
       spikes = __popc(wins_now(unit, cycle, STREAM_MOTOR + clock.stream, spikes, clock));
       if (params[PARAM_MOTOR_RAMP]) spikes *= cycle + 1;
@@ -157,8 +161,8 @@ INLINE u32 drawn_unit(const u32 *spikes, u32 size, u32 total, u32 random_word, u
   return unit;
 }
 
-// equations.act: a thread for each group chooses its action and the second draw.
-INLINE void choose(const s32 *starts, const Clock &clock, u32 *board) {
+// equations.act: a thread for each group chooses its action, unless it is forced, and the second draw.
+INLINE void choose(const s32 *starts, const s32 *forced, const Clock &clock, u32 *board) {
   FOR_EACH(group, GROUPS) {
     u32 start = starts[group], size = starts[group + 1] - start, total = 0, r[4];
     const u32 *spikes = board + BOARD_VOLLEY + start;
@@ -166,7 +170,9 @@ INLINE void choose(const s32 *starts, const Clock &clock, u32 *board) {
     for (u32 unit = 0; unit < size; ++unit) total += spikes[unit];
     draw(group, 0, 0, STREAM_ACTION + clock.stream, clock, r);
     u32 best = 65535 - (board[BOARD_BEST + group] & 65535u) - start;
-    board[BOARD_CHOICE + group] = clock.calm ? best : drawn_unit(spikes, size, total, r[0], r[1]);
+    u32 choice = clock.calm ? best : drawn_unit(spikes, size, total, r[0], r[1]);
+    if (forced && forced[group] >= 0) choice = forced[group];
+    board[BOARD_CHOICE + group] = choice;
     board[BOARD_CHOICE + GROUPS + group] = drawn_unit(spikes, size, total, r[2], r[1]);
     board[BOARD_CHOICE + 2 * GROUPS + group] = total;
   }
@@ -204,8 +210,31 @@ INLINE u32 actor_dopamine(u32 size, s32 mean, const s32 *own) {
   return min(size * 256 / scale, (u32)own[PARAM_DOPAMINE_CLIP]);
 }
 
+// What the first cluster's dopamine does to the learning words: numpy_backend._learn_inner. Without them it is still
+// collected, as the contract has it.
+INLINE void collect(s64 dopamine, s32 mean, u32 flag, u32 random_word, const s32 *own, const Clock &clock, u32 *board) {
+  const s32 limit = DOPAMINE_LIMIT;
+  // as no more than the limit was collected, twice the limit takes it from one end to the other
+  u64 magnitude = dopamine < 0 ? -dopamine : dopamine;
+  s32 size = magnitude < 2 * DOPAMINE_LIMIT ? (s32)magnitude : 2 * limit;
+  s32 collected = max(-limit, min(limit, (s32)board[BOARD_COLLECTED] + (dopamine < 0 ? -size : size)));
+  u32 move = 0;
+  if (flag != FLAG_CONTINUE || clock.now % own[PARAM_INNER_EVERY] == 0) {
+#if LEARNING
+    u32 rate = anneal(own[PARAM_INNER_RATE], own[PARAM_RATE_AGE], clock.now);
+    u32 whole = collected < 0 ? -collected : collected;
+    move = step_and_chance(actor_dopamine(whole, mean, own), rate, random_word) | (collected > 0 ? 1u << 12 : 0u);
+#endif
+    collected = 0;
+  }
+  board[BOARD_COLLECTED] = (u32)collected;
+#if LEARNING
+  board[BOARD_INNER_MOVE] = move;
+#endif
+}
+
 // The TD error of each cluster and what it does to the weights: a thread for each cluster and step, the critic's first.
-INLINE void broadcast(s32 reward, const s32 *params, const Clock &clock, u32 *board) {
+INLINE void broadcast(s32 reward, u32 flag, const s32 *params, const Clock &clock, u32 *board) {
   FOR_EACH(at, 2 * CLUSTERS) {
     u32 cluster = at >> 1, actor = at & 1u, r[4];
     const s32 *own = params + cluster * PARAM_COUNT;
@@ -220,6 +249,7 @@ INLINE void broadcast(s32 reward, const s32 *params, const Clock &clock, u32 *bo
     u32 move = step_and_chance(actor ? actor_dopamine(size, (s32)mean, own) : size, rate, actor ? r[1] : r[0]);
     board[BOARD_MOVES + at] = move | (dopamine > 0 ? 1u << 12 : 0u);
     if (actor) board[BOARD_MEAN + cluster] = (u32)(s32)mean;
+    if (at == 1) collect(dopamine, (s32)mean, flag, r[2], own, clock, board);
   }
 }
 
@@ -229,64 +259,83 @@ INLINE void keep_values(bool learned, u32 *board) {
     board[BOARD_VALUE + cluster] = board[BOARD_DRIVES + UNITS + cluster];
     if (learned) board[BOARD_SURPRISE + cluster] = board[BOARD_MEAN + cluster];
   }
+  if (!learned && threadIdx.x == 0) board[BOARD_COLLECTED] = 0;
 }
 
 // equations.moved_weights of one pair.
-INLINE void learn(u32 *pairs, u32 pair, const u32 *e, u32 move, const Planes &planes, const Clock &clock) {
+INLINE void learn(u32 *pair, u32 apart, const u32 *e, u32 move, const Planes &planes, const Clock &clock) {
   u32 r[4], w[8], chance = move & 511u;
   if (chance == 0) return;
   take(planes, 2, clock, r);
   u32 moves = below4(r, e, 0) & wins(planes, 0, chance, clock);
   if (moves == 0) return;
 #pragma unroll
-  for (u32 b = 0; b < 8; ++b) w[b] = pairs[b * PAIRS + pair];
+  for (u32 b = 0; b < 8; ++b) w[b] = pair[b * apart];
   move_weight(w, moves, e[4] ^ ~digit(move, 12), move >> 9 & 7u);
 #pragma unroll
-  for (u32 b = 0; b < 8; ++b) pairs[b * PAIRS + pair] = w[b];
+  for (u32 b = 0; b < 8; ++b) pair[b * apart] = w[b];
+}
+
+// How the weights and traces of a pair change.
+struct Rule {
+  u32 move;      // from step_and_chance, and above it the sign of dopamine
+  u32 credited;  // from credit
+  u32 shift, chance;
+  bool replacing;
+};
+
+INLINE Rule rule_of(const Place &place, const s32 *params, const u32 *board) {
+  u32 cluster = place.word % CLUSTERS;
+  bool critic = place.output == UNITS;
+  const s32 *own = params + cluster * PARAM_COUNT;
+  Rule rule;
+  rule.move = board[BOARD_MOVES + 2 * cluster + (critic ? 0 : 1)];
+  rule.credited = critic ? 16u : board[BOARD_CREDIT + place.output];
+  rule.shift = own[critic ? PARAM_CRITIC_SHIFT : PARAM_ACTOR_SHIFT];
+  rule.chance = own[critic ? PARAM_CRITIC_CHANCE : PARAM_ACTOR_CHANCE];
+  rule.replacing = critic && own[PARAM_CRITIC_RULE];
+  return rule;
 }
 
 // Decay of one pair's trace by chance, and the counts n of this presentation.
-INLINE void remember(u32 *e, u32 *n, const s32 *own, u32 credited, bool critic, const Planes &planes,
-                     const Clock &clock) {
-  u32 r[4], share = credited & 31u, chance = own[critic ? PARAM_CRITIC_CHANCE : PARAM_ACTOR_CHANCE];
-  if (chance) {
+INLINE void remember(u32 *e, u32 *n, const Rule &rule, const Planes &planes, const Clock &clock) {
+  u32 r[4], share = rule.credited & 31u;
+  if (rule.chance) {
     u32 lanes = ALL;
-    if (chance < 256) {
-      lanes = wins(planes, 5, chance, clock);
+    if (rule.chance < 256) {
+      lanes = wins(planes, 5, rule.chance, clock);
     }
     take(planes, 3, clock, r);
-    lose(e, r, own[critic ? PARAM_CRITIC_SHIFT : PARAM_ACTOR_SHIFT], lanes);
+    lose(e, r, rule.shift, lanes);
   }
   e[4] &= e[0] | e[1] | e[2] | e[3];
   if (share < 16) {
     take(planes, 4, clock, r);
     share_of(n, r, share);
   }
-  if (critic && own[PARAM_CRITIC_RULE])
+  if (rule.replacing)
     larger(e, n);
   else
-    add_signed(e, n, digit(credited, 5));
+    add_signed(e, n, digit(rule.credited, 5));
 }
 
-// Weights and traces of one pair.
-INLINE void change_pair(u32 *pairs, const Place &place, const s32 *params, u32 flag, const Planes &planes,
-                        const Clock &clock, const u32 *board) {
-  u32 e[5] = {0, 0, 0, 0, 0}, n[4], pair = place.output * WORDS + place.word, cluster = place.word % CLUSTERS;
-  bool critic = place.output == UNITS;
+// Weights and traces of one pair, whose word's counts are among `counts`.
+INLINE void change_pair(u32 *pair, u32 apart, const u32 *counts, u32 word, const Rule &rule, u32 flag,
+                        const Planes &planes, const Clock &clock) {
+  u32 e[5] = {0, 0, 0, 0, 0}, n[4];
   if (flag != FLAG_START) {
 #pragma unroll
-    for (u32 i = 0; i < 5; ++i) e[i] = pairs[(8 + i) * PAIRS + pair];
-    learn(pairs, pair, e, board[BOARD_MOVES + 2 * cluster + (critic ? 0 : 1)], planes, clock);
+    for (u32 i = 0; i < 5; ++i) e[i] = pair[(8 + i) * apart];
+    learn(pair, apart, e, rule.move, planes, clock);
   }
   if (flag == FLAG_START || flag == FLAG_CONTINUE) {
-    u32 credited = critic ? 16u : board[BOARD_CREDIT + place.output];
-    read_counts(board, place.word, n);
-    remember(e, n, params + cluster * PARAM_COUNT, credited, critic, planes, clock);
+    read_counts(counts, word, n);
+    remember(e, n, rule, planes, clock);
   } else {
     e[0] = e[1] = e[2] = e[3] = e[4] = 0;
   }
 #pragma unroll
-  for (u32 i = 0; i < 5; ++i) pairs[(8 + i) * PAIRS + pair] = e[i];
+  for (u32 i = 0; i < 5; ++i) pair[(8 + i) * apart] = e[i];
 }
 
 // Weights and traces of all pairs, in one pass: dopamine finds the traces of before this presentation. One draw of the
@@ -305,7 +354,11 @@ INLINE void change(u32 *pairs, const s32 *params, u32 flag, const Clock &clock, 
       // chances of 0 and 256 are no matter of chance
       if ((own[PARAM_CRITIC_CHANCE] | own[PARAM_ACTOR_CHANCE]) & 255) prepare(planes, 5, 6, clock);
     }
-    if (place.valid) change_pair(pairs, place, params, flag, planes, clock, board);
+    if (place.valid) {
+      Rule rule = rule_of(place, params, board);
+      u32 *pair = pairs + place.output * WORDS + place.word;
+      change_pair(pair, PAIRS, board + BOARD_COUNTS, place.word, rule, flag, planes, clock);
+    }
     if (row + 1 < OUTPUTS) turn_on(planes);
   }
 }

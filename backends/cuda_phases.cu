@@ -13,9 +13,24 @@
 #define BARRIER() __syncthreads()
 #endif
 
+// Words before the pool's: sensory words, whose intensities are shown, then echo words, whose intensities stay on the
+// board from one presentation to the next.
+#define INPUTS (SENSORY + ECHOES)
+// Words whose state outlives a presentation, in the order of the canonical array `excitement`.
+#define CARRIED (POOL + ECHOES + LEARNING)
+
 // Items that the threads share out; the loop is not unrolled, as it is seldom walked more than once or twice.
 #define FOR_EACH(i, size) \
   _Pragma("unroll 1") for (u32 i = threadIdx.x; i < (size); i += THREADS)
+
+// Words that the warps share out, a lane for each neuron.
+#define FOR_EACH_WORD(word, size) \
+  _Pragma("unroll 1") for (u32 word = threadIdx.x / 32; word < (size); word += WARPS)
+
+INLINE void copy(u32 *to, const u32 *from, u32 length) {
+#pragma unroll 8
+  for (u32 i = threadIdx.x; i < length; i += THREADS) to[i] = from[i];
+}
 
 // Hyperparameters of a pool word's cluster, read once a presentation.
 struct Pool {
@@ -36,17 +51,43 @@ INLINE u32 anneal_short(u32 start, u32 half_age, u32 age) {
   return sum < age ? 0u : start * half_age / sum;
 }
 
+// A source that is rotated, then permuted by x, as the board holds it. Permuting by x is permuting the mirrored word by
+// ~x, and one of both swaps at most once within a byte.
+INLINE u32 wire_of(u32 source, u32 turn, u32 x) {
+  u32 mirrored = __popc(x & 7u) > 1;
+  if (mirrored) {
+    turn = 32 - turn & 31u;
+    x = ~x & 31u;
+  }
+  u32 address = source + mirrored * CYCLES * INPUTS;
+  return address << 10 | (x >> 3) << 8 | (x & 7u) << 5 | turn;
+}
+
 // wiring.wire for one pool word: its sources go to the board, and how many they are. A partial Fisher-Yates shuffle
-// touches few places, so only those that it touched are remembered.
+// touches few places, so only those that it touched are remembered. Where the sensory words are an image, the sources
+// are neighbours instead (wiring.neighbour).
 INLINE void wire(u32 word, u32 generation, const Clock &who, u32 *board) {
-  const Clock clock = {generation, 0, who.seed, who.brain, 0};
-  u32 r[4], place[SLOTS], value[SLOTS];
-  draw(word, 0, 0, STREAM_WIRING, clock, r);
+  const Clock clock = {generation & 0xFFFFu, 0, who.seed, who.brain, 0};
+  u32 r[4], name = word ^ generation >> 16;
+  draw(name, 0, 0, STREAM_WIRING, clock, r);
   board[BOARD_SLOTS + word] = SLOTS_MIN + scaled(r[0], SLOTS - SLOTS_MIN + 1);
+#if TILES
+  draw(name, 0, 1, STREAM_WIRING, clock, r);
+  u32 first = scaled(r[0], SENSORY);
+  board[BOARD_WIRES + word] = wire_of(first, 0, 0);
+#pragma unroll
+  for (u32 slot = 1; slot < SLOTS; ++slot) {
+    draw(name, 0, 1 + slot, STREAM_WIRING, clock, r);
+    u32 source = scaled(r[0], (INPUTS - ECHO_POOL) / TILES) * TILES + first % TILES;
+    u32 turn = (scaled(r[1], 3) - 1) * TILE_ROW + scaled(r[2], 3) - 1 & 31u;
+    board[BOARD_WIRES + slot * POOL + word] = wire_of(source, turn, 0);
+  }
+#else
+  u32 place[SLOTS], value[SLOTS];
 #pragma unroll
   for (u32 slot = 0; slot < SLOTS; ++slot) {
-    draw(word, 0, 1 + slot, STREAM_WIRING, clock, r);
-    u32 other = slot + scaled(r[0], SENSORY - slot), source = other, here = slot;
+    draw(name, 0, 1 + slot, STREAM_WIRING, clock, r);
+    u32 other = slot + scaled(r[0], INPUTS - slot), source = other, here = slot;
 #pragma unroll
     for (u32 i = 0; i < slot; ++i) {
       if (place[i] == other) source = value[i];
@@ -54,22 +95,15 @@ INLINE void wire(u32 word, u32 generation, const Clock &who, u32 *board) {
     }
     place[slot] = other;
     value[slot] = here;
-    u32 turn = scaled(r[1], 32), x = scaled(r[2], 32);
-    // permuting by x is permuting the mirrored word by ~x, and one of both swaps at most once within a byte
-    u32 mirrored = __popc(x & 7u) > 1;
-    if (mirrored) {
-      turn = 32 - turn & 31u;
-      x = ~x & 31u;
-    }
-    u32 address = source + mirrored * CYCLES * SENSORY;
-    board[BOARD_WIRES + slot * POOL + word] = address << 10 | (x >> 3) << 8 | (x & 7u) << 5 | turn;
+    board[BOARD_WIRES + slot * POOL + word] = wire_of(source, scaled(r[1], 32), scaled(r[2], 32));
   }
+#endif
 }
 
 // The word of a source as one slot sees it: rotated, then lanes permuted by XOR (wiring.source_lane). Swapping lanes
 // at a distance is choosing lane by lane between two rotations.
 INLINE u32 arriving(const u32 *board, u32 cycle, u32 packed_wire) {
-  u32 spikes = board[BOARD_SPIKES + cycle * SENSORY + (packed_wire >> 10)];
+  u32 spikes = board[BOARD_SPIKES + cycle * INPUTS + (packed_wire >> 10)];
   u32 turn = packed_wire & 31u, swap = packed_wire >> 5 & 7u;  // 0, 1, 2 or 4
   u32 low = swap == 1 ? 0x55555555u : swap == 2 ? 0x33333333u : 0x0F0F0F0Fu;
   spikes = (rotated(spikes, turn - swap) & low) | (rotated(spikes, turn + swap) & ~low);
@@ -79,20 +113,19 @@ INLINE u32 arriving(const u32 *board, u32 cycle, u32 packed_wire) {
 // equations.sensory_spikes of all cycles at once, as they depend on no pool spike: a thread for each word and cycle.
 // Every word is also written mirrored, see wire.
 INLINE void sense(const u8 *intensity, const s32 *params, const Clock &clock, u32 *board) {
-  u32 thread = threadIdx.x, lane = thread & 31u;
-#pragma unroll 1
-  for (u32 word = thread / 32; word < SENSORY; word += WARPS) {
+  u32 lane = threadIdx.x & 31u;
+  FOR_EACH_WORD(word, SENSORY) {
     u32 planes[4];
-    packed(intensity + 32 * word, lane, planes);
+    packed(intensity[32 * word + lane], planes);
 #pragma unroll
     for (u32 i = 0; i < 4; ++i)
-      if (lane == i) board[BOARD_PLANES + i * SENSORY + word] = planes[i];
+      if (lane == i) board[BOARD_PLANES + i * INPUTS + word] = planes[i];
   }
   BARRIER();
-  FOR_EACH(at, CYCLES * SENSORY) {
-    u32 cycle = at / SENSORY, word = at % SENSORY, r[4], planes[4], spikes;
+  FOR_EACH(at, CYCLES * INPUTS) {
+    u32 cycle = at / INPUTS, word = at % INPUTS, r[4], planes[4], spikes;
 #pragma unroll
-    for (u32 i = 0; i < 4; ++i) planes[i] = board[BOARD_PLANES + i * SENSORY + word];
+    for (u32 i = 0; i < 4; ++i) planes[i] = board[BOARD_PLANES + i * INPUTS + word];
     if (params[PARAM_SENSORY] == 0) {
       draw(word, 0, 0, STREAM_PHASE + clock.stream, clock, r);
       u32 multiplier = 2 * (r[0] & 3u) + 1, offset = r[1] & 7u;
@@ -103,27 +136,42 @@ INLINE void sense(const u8 *intensity, const s32 *params, const Clock &clock, u3
       spikes = below4(r, planes, 0);
     }
     board[BOARD_SPIKES + at] = spikes;
-    board[BOARD_SPIKES + CYCLES * SENSORY + at] = __brev(spikes);
+    board[BOARD_SPIKES + CYCLES * INPUTS + at] = __brev(spikes);
   }
   BARRIER();
 }
 
-INLINE void write_counts(u32 *board, u32 word, const u32 *n) {
-#pragma unroll
-  for (u32 i = 0; i < 4; ++i) board[BOARD_COUNTS + i * WORDS + word] = n[i];
+INLINE s32 spikes_of(const u32 *n) {
+  return __popc(n[0]) + (__popc(n[1]) << 1) + (__popc(n[2]) << 2) + (__popc(n[3]) << 3);
 }
 
-INLINE void count_sensory(u32 *board) {
-  FOR_EACH(word, SENSORY) {
+// Counts of a word go to the board as the readouts see them (equations.seen; kind 1: inputs, 2: pool, 4: learning words)
+// and, where others than the readouts look, as they are. Returns the word's spikes.
+INLINE s32 write_counts(u32 *board, u32 word, const u32 *n, u32 kind, const s32 *params) {
+  u32 seen = mask(params[PARAM_READS] & kind);
+#pragma unroll
+  for (u32 i = 0; i < 4; ++i) {
+    board[BOARD_COUNTS + i * WORDS + word] = n[i] & seen;
+#if ECHOES + LEARNING
+    board[BOARD_FIRED + i * WORDS + word] = n[i];
+#endif
+  }
+  return spikes_of(n);
+}
+
+INLINE s32 count_inputs(const s32 *params, u32 *board) {
+  s32 spikes = 0;
+  FOR_EACH(word, INPUTS) {
     u32 n[4] = {0, 0, 0, 0};
 #pragma unroll
-    for (u32 cycle = 0; cycle < CYCLES; ++cycle) increment(n, board[BOARD_SPIKES + cycle * SENSORY + word]);
-    write_counts(board, word, n);
+    for (u32 cycle = 0; cycle < CYCLES; ++cycle) increment(n, board[BOARD_SPIKES + cycle * INPUTS + word]);
+    spikes += write_counts(board, word, n, 1, params);
   }
+  return spikes;
 }
 
 INLINE Pool pool_of(const s32 *params, u32 word, const Clock &clock, const u32 *board) {
-  const s32 *own = param_row(params, SENSORY + word);
+  const s32 *own = param_row(params, INPUTS + word);
   Pool pool;
   pool.summing = own[PARAM_DRIVE];
   pool.gain = own[PARAM_GAIN];
@@ -241,11 +289,12 @@ INLINE void cycles_full(u32 *n, u32 *x, u32 word, const Pool &pool, Planes &plan
   }
 }
 
-// The cycles of one observation: excitement changed, counts of all words on the board.
-INLINE void present(const u8 *intensity, u32 *x, const s32 *params, const Clock &clock, u32 *board) {
+// The cycles of one observation: excitement changed, counts of all words but the learning ones on the board. Returns the
+// spikes that this thread counted.
+INLINE s32 present(const u8 *intensity, u32 *x, const s32 *params, const Clock &clock, u32 *board) {
   u32 word = threadIdx.x;
   sense(intensity, params, clock, board);
-  count_sensory(board);
+  s32 spikes = count_inputs(params, board);
   if (word < POOL) {
     u32 n[4] = {0, 0, 0, 0};
     Pool pool = pool_of(params, word, clock, board);
@@ -256,6 +305,7 @@ INLINE void present(const u8 *intensity, u32 *x, const s32 *params, const Clock 
       cycles_quiet(n, word, pool, planes, clock, board);
     else
       cycles_full(n, x, word, pool, planes, clock, board);
-    write_counts(board, SENSORY + word, n);
+    spikes += write_counts(board, INPUTS + word, n, 2, params);
   }
+  return spikes;
 }

@@ -176,12 +176,13 @@ def drawn_unit(spikes: I32, random_word: int, uniform_word: int) -> int:
     return int(np.searchsorted(np.cumsum(spikes), scaled(random_word, total), side="right"))
 
 
-def act(drives: I32, config: BrainConfig, params: I32, clock: Clock, forced: I32 | None = None) -> Volley:
+def act(drives: I32, config: BrainConfig, params: I32, clock: Clock, age: int, forced: I32 | None = None) -> Volley:
     """Motor volley and action of each group; the strongest unit (the lowest on a tie) when calm.
 
-    Where ``forced`` [G] is not negative, that unit is the action, whatever fired.
+    ``age`` is the brain's own: how many presentations it has had, whatever the clock says. Where ``forced`` [G] is not
+    negative, that unit is the action, whatever fired.
     """
-    chances = motor_chances(drives, config.groups, params, 0 if clock.calm else clock.presentation)
+    chances = motor_chances(drives, config.groups, params, age)
     spikes = motor_spikes(chances, config.cycles, params, clock).sum(axis=1).astype(np.int32)
     actions, seconds = np.zeros((2, len(config.groups)), np.int32)
     start = 0
@@ -268,7 +269,8 @@ def learning_chances(counts: I32, weights: I32, params: I32) -> I32:
     """
     drives = (weights.astype(np.int64) * counts).sum(axis=(1, 2))
     index = 128 + int(params[0, Param.INNER_BIAS]) + (drives * int(params[0, Param.INNER_SLOPE]) >> 16)
-    return spec.SIGMOID[np.clip(index, 0, 255)]
+    chances: I32 = spec.SIGMOID[np.clip(index, 0, 255)]
+    return chances
 
 
 def learning_counts(chances: I32, cycles: int, clock: Clock) -> I32:
@@ -286,7 +288,9 @@ def learning_counts(chances: I32, cycles: int, clock: Clock) -> I32:
     return counts
 
 
-def learning_signal(rule: int, chances: I32, counts: I32, before: I32, cycles: int, feedback: I32) -> NDArray[np.int64]:
+def learning_signal(
+    rule: int, chances: I32, counts: I32, before: I32, cycles: int, feedback: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Signed credit [H] of the learning units before it is scaled, all per unit of FEEDBACK.
 
     Rule 0, the unit's own outgoing weights: ``feedback`` times p (1 - p), as 4 p (1 - p) of 64.
@@ -308,7 +312,8 @@ def feedback_weights(weights: I32, shares: I32, signs: I32, critic_feedback: int
     The critic counts as one more unit, with ``critic_feedback`` sixteenths.
     """
     credits = np.append(shares * signs, critic_feedback).astype(np.int64)
-    return (weights.astype(np.int64) * credits[:, None]).sum(axis=0)
+    total: NDArray[np.int64] = (weights.astype(np.int64) * credits[:, None]).sum(axis=0)
+    return total
 
 
 def learning_credit(signal: NDArray[np.int64], gain: int, clock: Clock) -> tuple[I32, I32]:

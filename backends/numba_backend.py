@@ -18,10 +18,22 @@ from numpy.typing import NDArray
 
 from hebbit.backends import numba_kernels as kernels
 from hebbit.backends import spec
-from hebbit.backends.numba_layout import CYCLES, B, Size, aligned, columns, from_blocks, layout, to_blocks
+from hebbit.backends.numba_layout import (
+    CYCLES,
+    B,
+    Size,
+    aligned,
+    blocks_of,
+    carried_columns,
+    columns,
+    from_blocks,
+    layout,
+    source_columns,
+    to_blocks,
+)
 from hebbit.backends.planes import pack, pack_traces, unpack, unpack_traces, unpack_weights
 from hebbit.backends.spec import LANES, Arrays, BrainConfig, Flag, Prediction
-from hebbit.backends.wiring import Wiring, thresholds, wire
+from hebbit.backends.wiring import Wiring, echo_sources, thresholds, wire
 
 I32 = NDArray[np.int32]
 U32 = NDArray[np.uint32]
@@ -31,6 +43,8 @@ THREADS = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]  # s
 """Cores that step a population, the environment variable NUMBA_NUM_THREADS or all there are."""
 PARALLEL_FROM = 8
 """Brains from which on waking a thread pays."""
+FREE = {dimensions: np.zeros((0,) * (dimensions + 1), np.int32) for dimensions in (1, 2)}
+"""No forced actions, by the dimensions of the flags."""
 
 
 @functools.cache
@@ -50,10 +64,10 @@ class NumbaState:
     config: BrainConfig
     params: I32
     seed: np.uint32
-    sizes: I32
-    groups: I32
+    sizes: NDArray[np.int64]
+    groups: int
     memory: U32
-    """[R, words of a brain]: excitement, weights, traces, value, surprise, presentation, brain, episode, generation."""
+    """[R, words of a brain]: the canonical arrays, see :class:`hebbit.backends.numba_layout.Size`."""
     wires: I32
     """[R, wires of a brain]: derived from Philox, never saved."""
     scratch: U32
@@ -67,7 +81,7 @@ def section(state: NumbaState, name: Size, shape: tuple[int, ...]) -> U32:
     return state.memory[:, start : start + length].reshape(len(state.memory), *shape)
 
 
-def wire_row(config: BrainConfig, generation: U32, key: tuple[int, int], sizes: I32) -> I32:
+def wire_row(config: BrainConfig, generation: U32, key: tuple[int, int], sizes: NDArray[np.int64]) -> I32:
     """One brain's wiring as the kernels read it, see :class:`Size`."""
     wiring = wire(config, generation, key)
     threshold = thresholds(config, wiring)
@@ -76,8 +90,11 @@ def wire_row(config: BrainConfig, generation: U32, key: tuple[int, int], sizes: 
     own = np.zeros((config.clusters, int(sizes[Size.BLOCKS]) * B), np.int32)
     words = np.arange(config.words)
     own[words % config.clusters, columns(config)] = -1
+    echo = columns(config)[echo_sources(config, key)]
+    kinds = np.repeat([1, 2, 4], [blocks_of(n) for n in (config.inputs, config.pool_words, config.learning_words)])
     row = np.zeros(int(sizes[Size.WIRES]), np.int32)
-    parts = (np.pad(threshold, padding), own, wire_numbers(wiring), wiring.slots, extremes)
+    echo = 4 * B * (echo // B) + echo % B
+    parts = (np.pad(threshold, padding), own, wire_numbers(wiring), wiring.slots, extremes, echo, kinds)
     numbers = np.concatenate([part.ravel() for part in parts])
     row[: len(numbers)] = numbers
     return row
@@ -110,7 +127,7 @@ class NumbaBackend:
             params=np.ascontiguousarray(params, np.int32).copy(),
             seed=np.uint32(seed),
             sizes=sizes,
-            groups=np.array(config.groups, np.int32),
+            groups=len(config.groups),
             memory=aligned(brains, int(sizes[Size.MEMORY]), np.uint32),
             wires=aligned(brains, int(sizes[Size.WIRES]), np.int32),
             scratch=aligned(brains, int(sizes[Size.SCRATCH]), np.uint32),
@@ -121,71 +138,105 @@ class NumbaBackend:
         return state
 
     @staticmethod
-    def _parts(state: NumbaState) -> tuple[U32, U32, U32]:
-        """Views of excitement [R, blocks, 4, 16], weights [R, O, blocks, 8, 16] and traces [R, O, blocks, 5, 16]."""
-        o, blocks, pool = state.config.outputs, int(state.sizes[Size.BLOCKS]), int(state.sizes[Size.POOL_BLOCKS])
-        return (
-            section(state, Size.EXCITEMENT, (pool, 4, B)),
-            section(state, Size.WEIGHTS, (o, blocks, 8, B)),
-            section(state, Size.TRACES, (o, blocks, 5, B)),
-        )
+    def _parts(state: NumbaState) -> dict[str, U32]:
+        """Views of what lies in blocks: [R, blocks, 4, 16] of states, [R, rows, blocks, 8 or 5, 16] of synapses."""
+        config, blocks, sources = state.config, int(state.sizes[Size.BLOCKS]), int(state.sizes[Size.SOURCE_BLOCKS])
+        shapes = {
+            "excitement": (int(state.sizes[Size.CARRIED_BLOCKS]), 4),
+            "weights": (config.outputs, blocks, 8),
+            "traces": (config.outputs, blocks, 5),
+            "inner_weights": (config.learning_units, sources, 8),
+            "inner_traces": (config.learning_units, sources, 5),
+        }
+        return {name: section(state, Size[name.upper()], (*shape, B)) for name, shape in shapes.items()}
+
+    @staticmethod
+    def _places(config: BrainConfig) -> dict[str, NDArray[np.intp]]:
+        """Where the words of what lies in blocks are."""
+        place, sources = columns(config), source_columns(config)
+        return {
+            "excitement": carried_columns(config),
+            "weights": place,
+            "traces": place,
+            "inner_weights": sources,
+            "inner_traces": sources,
+        }
+
+    @staticmethod
+    def _numbers(state: NumbaState) -> dict[str, U32]:
+        """Views of what does not lie in blocks."""
+        config = state.config
+        shapes: dict[str, tuple[int, ...]] = {name: () for name in ("brain", "episode", "presentation", "collected")}
+        shapes |= {"generation": (config.pool_words,), "value": (config.clusters,), "surprise": (config.clusters,)}
+        return {name: section(state, Size[name.upper()], shape) for name, shape in shapes.items()}
 
     def _fill(self, state: NumbaState, arrays: Mapping[str, Any]) -> None:
-        config = state.config
-        place, own = columns(config), np.arange(config.pool_words)
-        excitement, weights, traces = self._parts(state)
-        excitement[:] = to_blocks(pack(arrays["excitement"], 4), own, excitement.shape[1])
-        weights[:] = to_blocks(pack(arrays["weights"], 8), place, weights.shape[2])
-        traces[:] = to_blocks(pack_traces(arrays["traces"]), place, traces.shape[2])
-        for name in ("value", "surprise"):
-            section(state, Size[name.upper()], (config.clusters,))[:] = np.asarray(arrays[name], np.int32).view(
-                np.uint32
-            )
-        section(state, Size.GENERATION, (config.pool_words,))[:] = arrays["generation"]
-        for name in ("presentation", "brain", "episode"):
-            section(state, Size[name.upper()], (1,))[:, 0] = arrays[name]
+        places = self._places(state.config)
+        for name, view in self._parts(state).items():
+            planes = pack_traces(arrays[name]) if "traces" in name else pack(arrays[name], view.shape[-2])
+            view[:] = to_blocks(planes, places[name], view.shape[-3])
+        for name, view in self._numbers(state).items():
+            view[:] = np.asarray(arrays[name]).astype(view.dtype)
 
     def export(self, state: NumbaState) -> Arrays:
         """See :class:`hebbit.backends.spec.Backend`."""
-        config = state.config
-        place, own = columns(config), np.arange(config.pool_words)
-        excitement, weights, traces = self._parts(state)
-        numbers = {
-            name: section(state, Size[name.upper()], (1,))[:, 0] for name in ("brain", "episode", "presentation")
+        places = self._places(state.config)
+        shown = {name: from_blocks(view, places[name]) for name, view in self._parts(state).items()}
+        arrays: Arrays = {
+            "excitement": unpack(shown["excitement"]).astype(np.uint8),
+            **{name: unpack_weights(shown[name]) for name in ("weights", "inner_weights")},
+            **{name: unpack_traces(shown[name]) for name in ("traces", "inner_traces")},
+            **{name: view.copy() for name, view in self._numbers(state).items()},
         }
-        shared = {name: section(state, Size[name.upper()], (config.clusters,)) for name in ("value", "surprise")}
-        return {
-            **{name: view.copy() for name, view in numbers.items()},
-            "generation": section(state, Size.GENERATION, (config.pool_words,)).copy(),
-            "excitement": unpack(from_blocks(excitement, own)).astype(np.uint8),
-            "weights": unpack_weights(from_blocks(weights, place)),
-            "traces": unpack_traces(from_blocks(traces, place)),
-            **{name: view.view(np.int32).copy() for name, view in shared.items()},
-        }
+        for name in ("value", "surprise", "collected"):
+            arrays[name] = arrays[name].view(np.int32)
+        return {name: arrays[name] for name in spec.CANONICAL}
 
-    def step(self, state: NumbaState, intensities: NDArray[np.uint8], rewards: I32, flags: NDArray[np.uint8]) -> I32:
+    def step(
+        self,
+        state: NumbaState,
+        intensities: NDArray[np.uint8],
+        rewards: I32,
+        flags: NDArray[np.uint8],
+        forced: I32 | None = None,
+    ) -> I32:
         """See :class:`hebbit.backends.spec.Backend`."""
-        return self._shared_out(kernels.step_all, state, intensities, rewards, flags)
+        return self._shared_out(kernels.step_all, state, intensities, rewards, flags, forced)
 
-    def run(self, state: NumbaState, intensities: NDArray[np.uint8], rewards: I32, flags: NDArray[np.uint8]) -> I32:
+    def run(
+        self,
+        state: NumbaState,
+        intensities: NDArray[np.uint8],
+        rewards: I32,
+        flags: NDArray[np.uint8],
+        forced: I32 | None = None,
+    ) -> I32:
         """See :class:`hebbit.backends.spec.Backend`."""
-        return self._shared_out(kernels.run_all, state, intensities, rewards, flags)
+        return self._shared_out(kernels.run_all, state, intensities, rewards, flags, forced)
 
     @staticmethod
+    def _given(forced: I32, actions: I32) -> I32:
+        if forced.shape != actions.shape:
+            raise ValueError(f"forced actions must be of shape {actions.shape}, got {forced.shape}")
+        return np.ascontiguousarray(forced, np.int32)
+
     def _shared_out(
+        self,
         kernel: Callable[..., bool],
         state: NumbaState,
         intensities: NDArray[np.uint8],
         rewards: I32,
         flags: NDArray[np.uint8],
+        forced: I32 | None,
     ) -> I32:
         """Let the threads step some brains each; they share nothing, so that cannot change a bit."""
-        actions = np.zeros((*flags.shape, len(state.groups)), np.int32)
+        actions = np.zeros((*flags.shape, state.groups), np.int32)
+        given = FREE[flags.ndim] if forced is None else self._given(forced, actions)
 
         def some(start: int, stop: int) -> bool:
             return kernel(
-                state.sizes, state.groups, state.params, state.seed, state.memory, state.wires, state.scratch, start,
-                stop, intensities, rewards, flags, actions,
+                state.sizes, state.params, state.seed, state.memory, state.wires, state.scratch, start, stop,
+                intensities, rewards, flags, given, actions,
             )  # fmt: skip
 
         brains = flags.shape[-1]
@@ -221,11 +272,11 @@ class NumbaBackend:
             volley=np.zeros((e, config.units), np.int32),
             values=np.zeros((e, config.clusters), np.int32),
             spikes=np.zeros(e, np.int32),
-            excitement=np.zeros((e, config.pool_words, LANES), np.uint8),
+            excitement=np.zeros((e, config.carried_words, LANES), np.uint8),
         )
         scratch = aligned(1, int(state.sizes[Size.SCRATCH]), np.uint32)[0]
         kernels.predict_all(
-            state.sizes, state.groups, state.params, state.seed, state.memory, state.wires, scratch,
+            state.sizes, state.params, state.seed, state.memory, state.wires, scratch,
             np.asarray(brains, np.int64), intensities, excitement, np.asarray(presentations, np.uint32),
             bool(deterministic), *answer,
         )  # fmt: skip

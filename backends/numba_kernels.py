@@ -6,17 +6,42 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
+from hebbit.backends.numba_inner import (
+    H,
+    L,
+    collect,
+    inner_credit,
+    inner_learn,
+    inner_present,
+    inner_remember,
+)
 from hebbit.backends.numba_layout import B, Size
-from hebbit.backends.numba_learning import A, G, act, credit, learn, readout, remember
+from hebbit.backends.numba_learning import learn, remember
 from hebbit.backends.numba_planes import U, mask
-from hebbit.backends.numba_pool import COLUMNS, LIVE, NUMBERS, POOL_BLOCKS, D, K, W, present
+from hebbit.backends.numba_pool import (
+    COLUMNS,
+    ECHO_BLOCKS,
+    LIVE,
+    NUMBERS,
+    POOL_BLOCKS,
+    D,
+    K,
+    M,
+    W,
+    echo,
+    present,
+)
+from hebbit.backends.numba_readout import EVERYTHING, A, G, act, credit, force, readout, spike_sum
 from hebbit.backends.numba_rows import beyond, load, nibble_planes, octets, pointer, signed, store
 from hebbit.backends.spec import LANES, Flag, Stream
 
-EXCITEMENT, TRACES, VALUE, PRESENTATION, BRAIN, EPISODE, DRIVES, VOLLEY, SECONDS = (
+EXCITEMENT, TRACES, VALUE, COLLECTED, PRESENTATION, BRAIN, EPISODE, DRIVES, VOLLEY, SECONDS = (
     int(Size[n])
-    for n in ("EXCITEMENT", "TRACES", "VALUE", "PRESENTATION", "BRAIN", "EPISODE", "DRIVES", "VOLLEY", "SECONDS")
-)
+    for n in (
+        "EXCITEMENT", "TRACES", "VALUE", "COLLECTED", "PRESENTATION", "BRAIN", "EPISODE", "DRIVES", "VOLLEY", "SECONDS",
+    )
+)  # fmt: skip
+CARRIED_BLOCKS = int(Size.CARRIED_BLOCKS)
 MEMORY, WIRES, SCRATCH = int(Size.MEMORY), int(Size.WIRES), int(Size.SCRATCH)
 
 
@@ -43,74 +68,124 @@ def copy_bytes(numbers, words, target):
 
 
 @njit
-def step_brain(sizes, groups, params, seed, memory, wires, scratch, reward, flag, actions):
+def present_all(sizes, params, memory, wires, scratch, now, stream, k0, k1, calm):
+    """C cycles of one observation; leaves counts and what is carried on in the workspace."""
+    present(sizes, params, wires, scratch, now, stream, k0, k1, calm)
+    if sizes[H] > 0:
+        inner_present(sizes, params, memory, scratch, now, stream, k0, k1, calm)
+    if sizes[M] > 0:
+        echo(sizes, wires, scratch)
+
+
+@njit
+def forget(sizes, memory):
+    """Clear what belongs to an episode."""
+    clear(sizes[EXCITEMENT], sizes[EXCITEMENT] + 4 * B * sizes[CARRIED_BLOCKS], memory)
+    clear(sizes[TRACES], sizes[VALUE], memory)
+    memory[sizes[COLLECTED]] = U(0)
+
+
+@njit
+def learn_all(sizes, params, memory, wires, scratch, drives, reward, flag, now, k0, k1):
+    """Move the weights of the readouts, and of the learning words when it is time."""
+    dopamine = learn(sizes, params, memory, wires, scratch, drives, reward, now, k0, k1)
+    time, collected = collect(sizes, params, memory, dopamine, flag, now)
+    if time and sizes[H] > 0:
+        inner_learn(sizes, params, memory, scratch, collected, now, k0, k1)
+
+
+@njit
+def remember_all(sizes, params, memory, wires, scratch, share, sign, now, k0, k1):
+    """Traces of the readouts and of the learning words; then what is carried on takes the place of what was."""
+    remember(sizes, params, memory, wires, scratch, share, sign, now, k0, k1)
+    if sizes[H] > 0:
+        inner_credit(sizes, params, memory, scratch, share, sign, now, k0, k1)
+        inner_remember(sizes, params, memory, scratch, now, k0, k1)
+    copy(scratch, sizes[LIVE], memory, sizes[EXCITEMENT], 4 * B * sizes[CARRIED_BLOCKS])
+
+
+@njit
+def step_brain(sizes, params, seed, memory, wires, scratch, reward, flag, forcing, forced, actions):
     """One step of one brain; see NumpyBackend._step."""
-    a, k, pool = sizes[A], sizes[K], 4 * B * sizes[POOL_BLOCKS]
+    a, k = sizes[A], sizes[K]
     now, k0, k1 = memory[sizes[PRESENTATION]], seed, memory[sizes[BRAIN]]
     drives, volley = signed(beyond(scratch, sizes[DRIVES])), signed(beyond(scratch, sizes[VOLLEY]))
     share, sign, seconds = beyond(volley, a), beyond(volley, 2 * a), signed(beyond(scratch, sizes[SECONDS]))
     if flag == Flag.START:
-        clear(sizes[EXCITEMENT], sizes[EXCITEMENT] + pool, memory)
-        clear(sizes[TRACES], sizes[VALUE], memory)
+        forget(sizes, memory)
         memory[sizes[EPISODE]] += U(1)
-    copy(memory, sizes[EXCITEMENT], scratch, sizes[LIVE], pool)
+    copy(memory, sizes[EXCITEMENT], scratch, sizes[LIVE], 4 * B * sizes[CARRIED_BLOCKS])
     for i in range(a + k):
         drives[i] = 0
     if flag != Flag.TERMINATED:
-        present(sizes, params, wires, scratch, now, 0, k0, k1, False)
-        readout(sizes, memory, wires, scratch, drives)
+        present_all(sizes, params, memory, wires, scratch, now, 0, k0, k1, False)
+        readout(sizes, params, memory, wires, scratch, drives)
     if flag != Flag.START:
-        learn(sizes, params, memory, wires, scratch, drives, reward, now, k0, k1)
+        learn_all(sizes, params, memory, wires, scratch, drives, reward, flag, now, k0, k1)
     if flag == Flag.START or flag == Flag.CONTINUE:
-        act(sizes, groups, params, scratch, drives, volley, seconds, actions, now, 0, k0, k1, False)
-        credit(sizes, groups, params, volley, seconds, actions, share, sign)
-        remember(sizes, params, memory, wires, scratch, share, sign, now, k0, k1)
-        copy(scratch, sizes[LIVE], memory, sizes[EXCITEMENT], pool)
+        act(sizes, params, scratch, drives, volley, seconds, actions, now, 0, k0, k1, False)
+        if forcing:
+            force(sizes, forced, actions)
+        credit(sizes, params, volley, seconds, actions, share, sign)
+        remember_all(sizes, params, memory, wires, scratch, share, sign, now, k0, k1)
     else:
-        clear(sizes[EXCITEMENT], sizes[EXCITEMENT] + pool, memory)
-        clear(sizes[TRACES], sizes[VALUE], memory)
+        forget(sizes, memory)
     for cluster in range(k):
         memory[sizes[VALUE] + cluster] = U(drives[a + cluster])
     memory[sizes[PRESENTATION]] = U(now + U(1))
 
 
 @njit(forceinline=True)
-def step_one(sizes, groups, params, seed, memory, wires, scratch, b, intensity, reward, flag, actions):
+def step_one(sizes, params, seed, memory, wires, scratch, b, intensity, reward, flag, forcing, forced, actions):
     """One step of brain b, given where the arrays of all brains begin."""
     work = beyond(scratch, b * sizes[SCRATCH])
     copy_bytes(intensity, sizes[D], octets(beyond(work, sizes[NUMBERS])))
     step_brain(
-        sizes, groups, beyond(params, b * sizes[K] * COLUMNS), seed, beyond(memory, b * sizes[MEMORY]),
-        beyond(wires, b * sizes[WIRES]), work, reward, flag, actions,
+        sizes, beyond(params, b * sizes[K] * COLUMNS), seed, beyond(memory, b * sizes[MEMORY]),
+        beyond(wires, b * sizes[WIRES]), work, reward, flag, forcing, forced, actions,
     )  # fmt: skip
 
 
+@njit(forceinline=True)
+def carried_at(sizes, word):
+    """Where the first plane of a word's carried state lies in the workspace."""
+    block = 0
+    if word >= sizes[W] + sizes[M]:
+        word, block = word - sizes[W] - sizes[M], sizes[POOL_BLOCKS] + sizes[ECHO_BLOCKS]
+    elif word >= sizes[W]:
+        word, block = word - sizes[W], sizes[POOL_BLOCKS]
+    return sizes[LIVE] + 4 * B * (block + word // B) + word % B
+
+
 @njit
-def pack_excitement(sizes, values, scratch):
-    """Numbers [W, 32] as blocks of four planes."""
-    numbers = octets(beyond(scratch, sizes[NUMBERS]))
-    copy_bytes(values, sizes[W], numbers)
-    for word in range(sizes[W]):
-        at = sizes[LIVE] + 4 * B * (word // B) + word % B
-        x = nibble_planes(numbers, LANES * word)
+def pack_carried(sizes, values, scratch):
+    """Numbers [W + M + L, 32] as blocks of four planes."""
+    numbers, words = octets(beyond(scratch, sizes[NUMBERS])), sizes[W] + sizes[M] + sizes[L]
+    copy_bytes(values, words, numbers)
+    for word in range(words):
+        at, x = carried_at(sizes, word), nibble_planes(numbers, LANES * word)
         scratch[at], scratch[at + B], scratch[at + 2 * B], scratch[at + 3 * B] = x
 
 
 @njit
-def unpack_excitement(sizes, scratch, values):
-    """Blocks of four planes as numbers [W, 32]."""
-    for word in range(sizes[W]):
-        at = sizes[LIVE] + 4 * B * (word // B) + word % B
+def unpack_carried(sizes, scratch, values):
+    """Blocks of four planes as numbers [W + M + L, 32]."""
+    for word in range(sizes[W] + sizes[M] + sizes[L]):
+        at = carried_at(sizes, word)
         x0, x1, x2, x3 = scratch[at], scratch[at + B], scratch[at + 2 * B], scratch[at + 3 * B]
         for lane in range(LANES):
             x = ((x0 >> lane) & 1) | (((x1 >> lane) & 1) << 1) | (((x2 >> lane) & 1) << 2)
             values[word, lane] = x | (((x3 >> lane) & 1) << 3)
 
 
+FILES = ("spec.py", "tables.py", "params.py", "philox.py", "wiring.py")
+"""Files besides the kernels' own that decide what is compiled."""
+
+
 def source_fingerprint():
     """A number of 60 bits that changes with the source of any kernel or constant."""
     folder = Path(__file__).parent
-    names = sorted([*folder.glob("numba_*.py"), folder / "spec.py", folder / "philox.py"])
+    names = sorted([*folder.glob("numba_*.py"), *(folder / name for name in FILES)])
     return int(hashlib.sha256(b"".join(path.read_bytes() for path in names)).hexdigest()[:15], 16)
 
 
@@ -123,7 +198,7 @@ def compile_steps(fingerprint):
 
     @njit(cache=True, nogil=True)
     def step_all(
-        sizes, groups, params, seed, memory, wires, scratch, start, stop, intensities, rewards, flags, actions
+        sizes, params, seed, memory, wires, scratch, start, stop, intensities, rewards, flags, forced, actions
     ):  # fmt: skip
         """One step of the brains start..stop - 1; without the interpreter's lock, so that threads can share them out.
 
@@ -136,13 +211,16 @@ def compile_steps(fingerprint):
         for b in range(start, stop):
             if flags[b] != Flag.IDLE:
                 step_one(
-                    pointer(sizes), pointer(groups), pointer(params), seed, pointer(memory), pointer(wires),
-                    pointer(scratch), b, intensities[b], rewards[b], flags[b], beyond(pointer(actions), b * sizes[G]),
+                    pointer(sizes), pointer(params), seed, pointer(memory), pointer(wires),
+                    pointer(scratch), b, intensities[b], rewards[b], flags[b], len(forced) > 0,
+                    beyond(pointer(forced), b * sizes[G]), beyond(pointer(actions), b * sizes[G]),
                 )  # fmt: skip
         return True
 
     @njit(cache=True, nogil=True)
-    def run_all(sizes, groups, params, seed, memory, wires, scratch, start, stop, intensities, rewards, flags, actions):
+    def run_all(
+        sizes, params, seed, memory, wires, scratch, start, stop, intensities, rewards, flags, forced, actions
+    ):  # fmt: skip
         """T steps of those brains, one brain after the other: it stays in the cache."""
         _ = fingerprint
         for t in range(len(flags)):
@@ -152,34 +230,36 @@ def compile_steps(fingerprint):
         for b in range(start, stop):
             for t in range(len(flags)):
                 if flags[t, b] != Flag.IDLE:
+                    at = (t * flags.shape[1] + b) * sizes[G]
                     step_one(
-                        pointer(sizes), pointer(groups), pointer(params), seed, pointer(memory), pointer(wires),
-                        pointer(scratch), b, intensities[t, b], rewards[t, b], flags[t, b],
-                        beyond(pointer(actions), (t * flags.shape[1] + b) * sizes[G]),
+                        pointer(sizes), pointer(params), seed, pointer(memory), pointer(wires),
+                        pointer(scratch), b, intensities[t, b], rewards[t, b], flags[t, b], len(forced) > 0,
+                        beyond(pointer(forced), at), beyond(pointer(actions), at),
                     )  # fmt: skip
         return True
 
     @njit(cache=True)
     def predict_all(
-        sizes, groups, params, seed, memory, wires, scratch, brains, intensities, excitement, presentations, calm,
+        sizes, params, seed, memory, wires, scratch, brains, intensities, excitement, presentations, calm,
         actions, volley, values, spikes, after,
     ):  # fmt: skip
         """Answer observations without learning; see NumpyBackend.predict."""
         _ = fingerprint
-        size, group, work, stream = pointer(sizes), pointer(groups), pointer(scratch), np.int64(Stream.EVALUATION)
+        size, work, stream = pointer(sizes), pointer(scratch), np.int64(Stream.EVALUATION)
         drives, seconds = signed(beyond(work, sizes[DRIVES])), signed(beyond(work, sizes[SECONDS]))
         for i in range(len(brains)):
             own, wire = pointer(memory[brains[i]]), pointer(wires[brains[i]])
             param, now, k1 = pointer(params[brains[i]]), U(0) if calm else presentations[i], own[sizes[BRAIN]]
-            pack_excitement(size, excitement[i], work)
+            pack_carried(size, excitement[i], work)
             copy_bytes(intensities[i], sizes[D], octets(beyond(work, sizes[NUMBERS])))
-            present(size, param, wire, work, now, stream, seed, k1, calm)
-            spikes[i] = readout(size, own, wire, work, drives)
+            present_all(size, param, own, wire, work, now, stream, seed, k1, calm)
+            readout(size, param, own, wire, work, drives)
+            spikes[i] = spike_sum(size, wire, work, EVERYTHING, -1)
             action, spike = pointer(actions[i]), pointer(volley[i])
-            act(size, group, param, work, drives, spike, seconds, action, now, stream, seed, k1, calm)
+            act(size, param, work, drives, spike, seconds, action, now, stream, seed, k1, calm)
             for k in range(sizes[K]):
                 values[i, k] = drives[sizes[A] + k]
-            unpack_excitement(size, work, after[i])
+            unpack_carried(size, work, after[i])
 
     return step_all, run_all, predict_all
 

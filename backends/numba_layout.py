@@ -1,7 +1,8 @@
 """How the Numba backend lays a brain out: rows of 32-bit words, in blocks of 16 side by side.
 
 Planes of 16 words lie together ([block][plane][16]): 16 words are what the kernels load, reckon with and store at once.
-Sensory words fill the first blocks, pool words the rest; what pads a block stays zero.
+Sensory and echo words fill the first blocks, then come pool words, then learning words, each kind in blocks of its own;
+what pads a block stays zero.
 """
 
 from enum import IntEnum
@@ -23,7 +24,7 @@ PLANES = 28
 
 
 class Size(IntEnum):
-    """Entries of the int32 array of sizes, of offsets into a brain's memory, its wires and the workspace."""
+    """Entries of the array of sizes, of offsets into a brain's memory, its wires and the workspace."""
 
     D = 0
     W = 1
@@ -32,57 +33,83 @@ class Size(IntEnum):
     K = 4
     C = 5
     S = 6
-    SENSORY_BLOCKS = 7
-    POOL_BLOCKS = 8
-    BLOCKS = 9
-    EXCITEMENT = 10
-    """[pool blocks, 4, 16]"""
-    WEIGHTS = 11
+    INPUTS = 7
+    M = 8
+    L = 9
+    H = 10
+    SOURCES = 11
+    """Words that a learning unit reads: the first ones, in SOURCE_BLOCKS blocks."""
+    INPUT_BLOCKS = 12
+    POOL_BLOCKS = 13
+    BLOCKS = 14
+    """Blocks of input words, pool words and learning words, in this order."""
+    SOURCE_BLOCKS = 15
+    ECHO_BLOCKS = 16
+    CARRIED_BLOCKS = 17
+    """Blocks of pool words, echo words and learning words, in this order."""
+    EXCITEMENT = 18
+    """[carried blocks, 4, 16]: excitement, echo intensities and last counts of learning words."""
+    WEIGHTS = 19
     """[O, blocks, 8, 16]"""
-    TRACES = 12
+    INNER_WEIGHTS = 20
+    """[H, source blocks, 8, 16]"""
+    TRACES = 21
     """[O, blocks, 5, 16]: four digits and the sign."""
-    VALUE = 13
-    SURPRISE = 14
-    PRESENTATION = 15
-    BRAIN = 16
-    EPISODE = 17
-    GENERATION = 18
-    MEMORY = 19
+    INNER_TRACES = 22
+    """[H, source blocks, 5, 16]"""
+    VALUE = 23
+    SURPRISE = 24
+    COLLECTED = 25
+    PRESENTATION = 26
+    BRAIN = 27
+    EPISODE = 28
+    GENERATION = 29
+    MEMORY = 30
     """Length of a brain's memory."""
-    THRESHOLD = 20
+    THRESHOLD = 31
     """Wires [pool blocks * 16]"""
-    OWN = 21
+    OWN = 32
     """[K, blocks * 16]: -1 for the words of a cluster, else 0."""
-    SOURCE = 22
+    SOURCE = 33
     """[W, S, 6], see :func:`hebbit.backends.numba_backend.wire_numbers`."""
-    SLOTS = 23
+    SLOTS = 34
     """[W]"""
-    EXTREMES = 24
+    EXTREMES = 35
     """Least and largest threshold."""
-    WIRES = 25
+    ECHO = 36
+    """[M]: where the first count plane of the word that an echo word repeats lies, after COUNTS."""
+    KIND = 37
+    """[blocks]: the part of READS that a block's words belong to, 1, 2 or 4."""
+    WIRES = 38
     """Length of a brain's wires."""
-    NUMBERS = 26
-    """Workspace: intensities as bytes [D, 32], before that excitement [W, 32]."""
-    SPIKES = 27
-    """Sensory spikes [D, 16 cycles]."""
-    DRIVE = 28
+    NUMBERS = 39
+    """Workspace: intensities as bytes [D, 32], before that excitement [W + M + L, 32]."""
+    SPIKES = 40
+    """Spikes of sensory and echo words [inputs, 16 cycles]."""
+    DRIVE = 41
     """[16 cycles, 4, pool blocks * 16]: a coincidence uses the first plane. The spikes take the place of that plane."""
-    COUNTS = 29
+    COUNTS = 42
     """[blocks, 4, 16]"""
-    LIVE = 30
-    """[pool blocks, 4, 16]: excitement during the presentation."""
-    BLOCK = 31
+    LIVE = 43
+    """[carried blocks, 4, 16]: EXCITEMENT during the presentation."""
+    SILENCE = 44
+    """[4, 16]: counts of words that the readouts do not see, always zero."""
+    BLOCK = 45
     """[28, 16]: random planes of a block, in the order of philox.random_number."""
-    DRIVES = 32
+    DRIVES = 46
     """[A + K]: motor drives and values."""
-    VOLLEY = 33
+    VOLLEY = 47
     """[3, A]: volley, share, sign."""
-    SECONDS = 34
+    SECONDS = 48
     """[G]"""
-    SCRATCH = 35
+    CHANCES = 49
+    """Chances of 256 of the learning units, bytes [H]."""
+    CREDITS = 50
+    """[2, H]: share and sign of the learning units."""
+    SCRATCH = 51
     """Length of the workspace."""
-    G = 36
-    """Groups."""
+    G = 52
+    """Groups of motor units. Their sizes [G] follow."""
 
 
 def _starts(lengths: tuple[int, ...]) -> NDArray[np.int64]:
@@ -98,27 +125,55 @@ def aligned(brains: int, length: int, dtype: type) -> NDArray[Any]:
     return room[start : start + brains * length].reshape(brains, length)
 
 
-def layout(config: BrainConfig) -> NDArray[np.int32]:
-    """Sizes and offsets of a brain, by :class:`Size`."""
+def blocks_of(words: int) -> int:
+    """Blocks that so many words fill."""
+    return -(-words // B)
+
+
+def layout(config: BrainConfig) -> NDArray[np.int64]:
+    """Sizes and offsets of a brain, by :class:`Size`; then the sizes of its groups."""
     d, w, a, k, o = config.sensory_words, config.pool_words, config.units, config.clusters, config.outputs
-    sensory, pool, slots = -(-d // B), -(-w // B), config.slots[1]
-    blocks = sensory + pool
-    sizes = np.zeros(len(Size), np.int32)
-    sizes[: Size.EXCITEMENT] = (d, w, config.words, a, k, config.cycles, slots, sensory, pool, blocks)
-    memory = (pool * 4 * B, o * blocks * 8 * B, o * blocks * 5 * B, k, k, 1, 1, 1, w)
+    i, m, learning, h = config.inputs, config.echo_words, config.learning_words, config.learning_units
+    slots = config.slots[1]
+    inputs, pool = blocks_of(i), blocks_of(w)
+    blocks, sources = inputs + pool + blocks_of(learning), inputs + (pool if config.learning_pool else 0)
+    carried = pool + blocks_of(m) + blocks_of(learning)
+    sizes = np.zeros(len(Size) + len(config.groups), np.int64)
+    sizes[: Size.SOURCES] = (d, w, config.words, a, k, config.cycles, slots, i, m, learning, h)
+    kinds = (config.learning_sources, inputs, pool, blocks, sources, blocks_of(m), carried)
+    sizes[Size.SOURCES : Size.EXCITEMENT] = kinds
+    weights, traces = (o * blocks * 8 * B, h * sources * 8 * B), (o * blocks * 5 * B, h * sources * 5 * B)
+    memory = (carried * 4 * B, *weights, *traces, k, k, 1, 1, 1, 1, w)
     sizes[Size.EXCITEMENT : Size.MEMORY + 1] = _starts(memory)
-    sizes[Size.THRESHOLD : Size.WIRES + 1] = _starts((pool * B, k * blocks * B, WIRE * w * slots, w, 2))
-    planes = (CYCLES * 4 * pool * B, blocks * 4 * B, pool * 4 * B, PLANES * B)
-    scratch = (blocks * B * LANES // 4, d * CYCLES, *planes, a + k, 3 * a, len(config.groups))
+    wires = (pool * B, k * blocks * B, WIRE * w * slots, w, 2, m, blocks)
+    sizes[Size.THRESHOLD : Size.WIRES + 1] = _starts(wires)
+    planes = (CYCLES * 4 * pool * B, blocks * 4 * B, carried * 4 * B, 4 * B, PLANES * B)
+    numbers = max(d, config.carried_words) * LANES // 4
+    scratch = (blocks_of(numbers) * B, i * CYCLES, *planes, a + k, 3 * a, len(config.groups), h // 4, 2 * h)
     sizes[Size.NUMBERS : Size.SCRATCH + 1] = _starts(scratch)
-    sizes[Size.G] = len(config.groups)
+    sizes[Size.G], sizes[len(Size) :] = len(config.groups), config.groups
     return sizes
+
+
+def places(*sections: int) -> NDArray[np.intp]:
+    """Place among the blocks' columns of the words of sections, each of which begins a block of its own."""
+    starts = np.cumsum([0, *(B * blocks_of(words) for words in sections)])
+    return np.concatenate([start + np.arange(words) for start, words in zip(starts, sections, strict=False)])
 
 
 def columns(config: BrainConfig) -> NDArray[np.intp]:
     """Place of each word among the blocks' columns: intp [P]."""
-    sensory = -(-config.sensory_words // B) * B
-    return np.concatenate([np.arange(config.sensory_words), sensory + np.arange(config.pool_words)])
+    return places(config.inputs, config.pool_words, config.learning_words)
+
+
+def source_columns(config: BrainConfig) -> NDArray[np.intp]:
+    """The same for the words that a learning unit reads: intp [S]."""
+    return columns(config)[: config.learning_sources]
+
+
+def carried_columns(config: BrainConfig) -> NDArray[np.intp]:
+    """The same for the words whose state outlives a presentation: intp [W + M + L]."""
+    return places(config.pool_words, config.echo_words, config.learning_words)
 
 
 def to_blocks(planes: NDArray[np.uint32], place: NDArray[np.intp], blocks: int) -> NDArray[np.uint32]:
@@ -132,4 +187,4 @@ def to_blocks(planes: NDArray[np.uint32], place: NDArray[np.intp], blocks: int) 
 def from_blocks(block: NDArray[np.uint32], place: NDArray[np.intp]) -> NDArray[np.uint32]:
     """Blocks [..., blocks, n, 16] as planes [..., n, words]."""
     wide = np.moveaxis(block, -3, -2)
-    return wide.reshape(*wide.shape[:-2], -1)[..., place]
+    return wide.reshape(*wide.shape[:-2], wide.shape[-2] * B)[..., place]

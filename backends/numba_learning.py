@@ -1,4 +1,4 @@
-"""Readout, action and plasticity, compiled; rows as in :mod:`hebbit.backends.numba_pool`."""
+"""Plasticity of the readouts, compiled; rows as in :mod:`hebbit.backends.numba_pool`."""
 
 import numpy as np
 from numba import njit
@@ -11,7 +11,6 @@ from hebbit.backends.numba_planes import (
     add_signed,
     below4,
     digits,
-    digits4,
     draw,
     drawn,
     drawn4,
@@ -20,186 +19,23 @@ from hebbit.backends.numba_planes import (
     lose,
     mask,
     philox,
-    scaled,
     share_of,
     store4,
     wins,
     within,
 )  # fmt: skip
 from hebbit.backends.numba_pool import anneal, option
-from hebbit.backends.numba_rows import ascending, load, philox_row, popcount, spread, store, total
+from hebbit.backends.numba_rows import empty, load, store
 from hebbit.backends.spec import LANES, Param, Stream
 
-D, P, A, K, C, G, SENSORY_BLOCKS, BLOCKS = (
-    int(Size[n]) for n in ("D", "P", "A", "K", "C", "G", "SENSORY_BLOCKS", "BLOCKS")
+D, W, P, A, K, INPUTS, INPUT_BLOCKS, POOL_BLOCKS, BLOCKS = (
+    int(Size[n]) for n in ("D", "W", "P", "A", "K", "INPUTS", "INPUT_BLOCKS", "POOL_BLOCKS", "BLOCKS")
 )
-WEIGHTS, TRACES, VALUE, SURPRISE, OWN, COUNTS, BLOCK = (
-    int(Size[n]) for n in ("WEIGHTS", "TRACES", "VALUE", "SURPRISE", "OWN", "COUNTS", "BLOCK")
+WEIGHTS, TRACES, VALUE, SURPRISE, OWN, KIND, COUNTS, SILENCE, BLOCK = (
+    int(Size[n]) for n in ("WEIGHTS", "TRACES", "VALUE", "SURPRISE", "OWN", "KIND", "COUNTS", "SILENCE", "BLOCK")
 )
-EXPONENTIAL = spec.EXPONENTIAL
-W8, T5, N4 = 8 * B, 5 * B, 4 * B
-"""Lengths of a block of weights, of traces and of counts."""
-
-
-@njit(forceinline=True)
-def counts_of(sizes, wires, scratch, block, k):
-    """Counts of a block's neurons of a cluster (of all for k < 0)."""
-    n = load4(scratch, sizes[COUNTS] + N4 * block)
-    if k < 0:
-        return n
-    mine = load(wires, sizes[OWN] + B * (sizes[BLOCKS] * k + block))
-    return n[0] & mine, n[1] & mine, n[2] & mine, n[3] & mine
-
-
-@njit(forceinline=True)
-def spikes_in(n, lanes):
-    """Sum, word by word, of four-bit counts over some lanes."""
-    two = popcount(n[1] & lanes) + (popcount(n[2] & lanes) << 1) + (popcount(n[3] & lanes) << 2)
-    return popcount(n[0] & lanes) + (two << 1)
-
-
-@njit
-def weighted_sum(sizes, memory, wires, scratch, output, k):
-    """Sum of w n over the neurons of a cluster (all words for k < 0), by popcount of the planes' products."""
-    sums = spread(U(0))
-    for block in range(sizes[BLOCKS]):
-        n, weights = counts_of(sizes, wires, scratch, block, k), sizes[WEIGHTS] + W8 * (sizes[BLOCKS] * output + block)
-        for b in range(7):
-            sums = sums + (spikes_in(n, load(memory, weights + B * b)) << b)
-        sums = sums + spikes_in(n, load(memory, weights + B * 7)) * -128
-    return total(sums)
-
-
-@njit
-def spike_sum(sizes, wires, scratch, k):
-    """Sum of n over the neurons of a cluster (all words for k < 0)."""
-    sums = spread(U(0))
-    for block in range(sizes[BLOCKS]):
-        sums = sums + spikes_in(counts_of(sizes, wires, scratch, block, k), mask(True))
-    return total(sums)
-
-
-@njit
-def floor_ratio(numerator, denominator):
-    """Floored division, 0 where the denominator is 0."""
-    return np.int32(0) if denominator == 0 else np.int32(numerator // denominator)
-
-
-@njit
-def readout(sizes, memory, wires, scratch, drives):
-    """Drives [A] and values [K] from the counts; returns the spikes of the presentation."""
-    a = sizes[A]
-    spikes = spike_sum(sizes, wires, scratch, -1)
-    for unit in range(a):
-        drives[unit] = floor_ratio(spec.UNIT * weighted_sum(sizes, memory, wires, scratch, unit, -1), spikes)
-    for k in range(sizes[K]):
-        own = spikes if sizes[K] == 1 else spike_sum(sizes, wires, scratch, k)
-        drives[a + k] = floor_ratio(spec.UNIT * weighted_sum(sizes, memory, wires, scratch, a, k), own)
-    return spikes
-
-
-@njit
-def chance_of_unit(best, drive, params):
-    """Chance of 256 that a motor neuron fires."""
-    index = (np.int64(best) - np.int64(drive)) * np.int64(option(params, 0, Param.TEMPERATURE)) >> 12
-    return max(EXPONENTIAL[min(index, len(EXPONENTIAL) - 1)], option(params, 0, Param.MOTOR_BASE))
-
-
-@njit
-def chances(sizes, groups, params, drives, volley):
-    """Chance of 256 that a neuron of each motor unit fires."""
-    start = 0
-    for group in range(sizes[G]):
-        stop = start + groups[group]
-        best = drives[start]
-        for unit in range(start + 1, stop):
-            best = max(best, drives[unit])
-        for unit in range(start, stop):
-            volley[unit] = chance_of_unit(best, drives[unit], params)
-        start = stop
-
-
-@njit
-def fire(sizes, params, scratch, volley, now, who, k0, k1):
-    """Put spikes, of all cycles, in the place of chances. Two units share a row if there is room for their cycles."""
-    row, ramp, shift = sizes[BLOCK], option(params, 0, Param.MOTOR_RAMP) != 0, 3 if sizes[C] <= B // 2 else 4
-    unit, at = ascending() >> shift, (ascending() & ((1 << shift) - 1)) << 16
-    for first in range(0, sizes[A], B >> shift):
-        last = min(first + (B >> shift), sizes[A]) - 1
-        chance = unit * U(volley[last] - volley[first]) + U(volley[first])
-        low = philox_row(unit + U(first), now, at, who, k0, k1)
-        high = philox_row(unit + U(first), now, at | 1, who, k0, k1)
-        fired = wins(low, high, digits4(chance, 0) + digits4(chance, 4) + digits4(chance, 8))
-        store(scratch, row, popcount(fired))
-        for i in range(last - first + 1):
-            spikes = np.int64(0)
-            for cycle in range(sizes[C]):
-                spikes += np.int64(scratch[row + (i << shift) + cycle]) * (cycle + 1 if ramp else 1)
-            volley[first + i] = spikes
-
-
-@njit
-def drawn_unit(spikes, start, size, random_word, uniform_word):
-    """The unit, within its group, of one output spike drawn at random."""
-    fired = np.int64(0)
-    for unit in range(start, start + size):
-        fired += spikes[unit]
-    if fired == 0:
-        return scaled(uniform_word, size)
-    pick = scaled(random_word, fired)
-    for unit in range(start, start + size):
-        pick -= spikes[unit]
-        if pick < 0:
-            return np.int64(unit - start)
-    return np.int64(size - 1)
-
-
-@njit
-def strongest(drives, start, size):
-    """The unit, within its group, of the largest drive."""
-    best = start
-    for unit in range(start + 1, start + size):
-        if drives[unit] > drives[best]:
-            best = unit
-    return best - start
-
-
-@njit
-def act(sizes, groups, params, scratch, drives, volley, seconds, actions, now, stream, k0, k1, calm):
-    """Motor volley and the action of each group."""
-    start = 0
-    chances(sizes, groups, params, drives, volley)
-    if not calm:
-        fire(sizes, params, scratch, volley, now, U(Stream.MOTOR + stream), k0, k1)
-    for group in range(sizes[G]):
-        size = groups[group]
-        if calm:
-            actions[group] = strongest(drives, start, size)
-        else:
-            r = philox(U(group), now, U(0), U(Stream.ACTION + stream), k0, k1)
-            actions[group] = drawn_unit(volley, start, size, r[0], r[1])
-            seconds[group] = drawn_unit(volley, start, size, r[2], r[1])
-        start += size
-
-
-@njit
-def credit(sizes, groups, params, volley, seconds, actions, share, sign):
-    """Sixteenths of the counts that enter each unit's trace, and whether they are subtracted."""
-    start = 0
-    for group in range(sizes[G]):
-        size = groups[group]
-        fired = np.int64(0)
-        for unit in range(start, start + size):
-            fired += volley[unit]
-        for unit in range(size):
-            chosen = unit == actions[group]
-            if option(params, 0, Param.MOTOR_RULE) == 0:
-                difference = (fired if chosen else 0) - np.int64(volley[start + unit])
-                share[start + unit] = floor_ratio(16 * abs(difference), fired)
-            else:
-                share[start + unit] = 16 if chosen != (unit == seconds[group]) and fired > 0 else 0
-            sign[start + unit] = 0 if chosen else 1
-        start += size
+T5 = 5 * B
+"""Length of a block of traces."""
 
 
 @njit
@@ -262,12 +98,38 @@ def moved_weights(w, moves, down, t):
 
 
 @njit(forceinline=True)
+def word_of(sizes, block):
+    """The number of a block's first word."""
+    if block < sizes[INPUT_BLOCKS]:
+        return B * block
+    if block < sizes[INPUT_BLOCKS] + sizes[POOL_BLOCKS]:
+        return sizes[INPUTS] + B * (block - sizes[INPUT_BLOCKS])
+    return sizes[INPUTS] + sizes[W] + B * (block - sizes[INPUT_BLOCKS] - sizes[POOL_BLOCKS])
+
+
+@njit(forceinline=True)
 def first_word(sizes, output, block):
     """The counter's word of a block's plasticity, the same for 32 outputs."""
-    group = output // LANES * sizes[P]
-    if block < sizes[SENSORY_BLOCKS]:
-        return U(group + B * block)
-    return U(group + sizes[D] + B * (block - sizes[SENSORY_BLOCKS]))
+    return U(output // LANES * sizes[P] + word_of(sizes, block))
+
+
+@njit
+def blank(memory, traces, step, stop):
+    """Whether all the traces of a block in some rows of synapses are zero."""
+    alive = mask(False)
+    for at in range(traces, stop, step):
+        e = load4(memory, at)
+        alive = alive | e[0] | e[1] | e[2] | e[3]
+    return empty(alive)
+
+
+@njit(forceinline=True)
+def unseen(sizes, params, memory, wires, block):
+    """Whether a block's words are not read and have no traces either: nothing will change."""
+    if wires[sizes[KIND] + block] & option(params, 0, Param.READS):
+        return False
+    traces, step = sizes[TRACES] + T5 * block, T5 * sizes[BLOCKS]
+    return blank(memory, traces, step, traces + step * (sizes[A] + 1))
 
 
 @njit(forceinline=True)
@@ -285,14 +147,16 @@ def learn_block(memory, scratch, rows, weights, traces, mine, turn, up, step, ch
 
 
 @njit
-def learn_cluster(sizes, memory, wires, scratch, k, up, actor, critic, now, k0, k1):
+def learn_cluster(sizes, params, memory, wires, scratch, k, up, actor, critic, now, k0, k1):
     """Move the weights of a cluster's words, by the step and the chance of the actor's outputs and of the critic's."""
     rows, a, blocks, own = sizes[BLOCK], sizes[A], sizes[BLOCKS], sizes[OWN] + B * sizes[BLOCKS] * k
     for block in range(blocks):
+        if unseen(sizes, params, memory, wires, block):
+            continue
         mine = load(wires, own + B * block)
         for output in range(a + 1):
             turn, at = output % LANES, blocks * output + block
-            weights, traces = sizes[WEIGHTS] + W8 * at, sizes[TRACES] + T5 * at
+            weights, traces = sizes[WEIGHTS] + 8 * B * at, sizes[TRACES] + T5 * at
             if turn == 0:
                 draw(scratch, rows, 0, 3, first_word(sizes, output, block), now, U(Stream.PLASTICITY), k0, k1)
             # two calls, so that what depends on a chance is worked out once
@@ -304,8 +168,8 @@ def learn_cluster(sizes, memory, wires, scratch, k, up, actor, critic, now, k0, 
 
 @njit
 def learn(sizes, params, memory, wires, scratch, drives, reward, now, k0, k1):
-    """Broadcast each cluster's dopamine to its words."""
-    a = sizes[A]
+    """Broadcast each cluster's dopamine to its words; returns that of the first."""
+    a, first = sizes[A], np.int64(0)
     for k in range(sizes[K]):
         dopamine = dopamine_of(params, reward, drives[a + k], memory, sizes, k)
         r = philox(U(k), now, U(0), U(Stream.SCALAR), k0, k1)
@@ -316,7 +180,10 @@ def learn(sizes, params, memory, wires, scratch, drives, reward, now, k0, k1):
         size = actor_size(params, k, dopamine, np.int32(memory[sizes[SURPRISE] + k]))
         actor = step_and_chance(size, anneal(option(params, k, Param.ACTOR_RATE), age, now), r[1])
         if max(actor[1], critic[1]) > 0:
-            learn_cluster(sizes, memory, wires, scratch, k, dopamine > 0, actor, critic, now, k0, k1)
+            learn_cluster(sizes, params, memory, wires, scratch, k, dopamine > 0, actor, critic, now, k0, k1)
+        if k == 0:
+            first = dopamine
+    return first
 
 
 @njit
@@ -378,7 +245,10 @@ def remember_cluster(sizes, params, memory, wires, scratch, k, share, sign, now,
     replace, who = option(params, k, Param.CRITIC_RULE) == 1, U(Stream.PLASTICITY)
     fading, rounding, deciding = draws_to_remember(sizes, actor, critic, share)
     for block in range(blocks):
-        mine, counts = load(wires, own + B * block), sizes[COUNTS] + N4 * block
+        if unseen(sizes, params, memory, wires, block):
+            continue
+        seen = wires[sizes[KIND] + block] & option(params, 0, Param.READS)
+        mine, counts = load(wires, own + B * block), sizes[COUNTS] + 4 * B * block if seen else sizes[SILENCE]
         for output in range(a + 1):
             traces, turn = sizes[TRACES] + T5 * (blocks * output + block), output % LANES
             if turn == 0:

@@ -6,6 +6,7 @@ A row holds the 16 words of a block in one cycle. Before the pool it is the othe
 import numpy as np
 from numba import njit
 
+from hebbit.backends import spec
 from hebbit.backends.numba_layout import CYCLES, WIRE, B, Size
 from hebbit.backends.numba_planes import (
     U,
@@ -42,10 +43,13 @@ from hebbit.backends.numba_rows import (
 )  # fmt: skip
 from hebbit.backends.spec import LANES, Param, Stream
 
-D, W, K, C, S, SENSORY_BLOCKS, POOL_BLOCKS, BLOCKS = (
-    int(Size[n]) for n in ("D", "W", "K", "C", "S", "SENSORY_BLOCKS", "POOL_BLOCKS", "BLOCKS")
+D, W, K, C, S, M, INPUTS, INPUT_BLOCKS, POOL_BLOCKS, ECHO_BLOCKS, BLOCKS = (
+    int(Size[n])
+    for n in ("D", "W", "K", "C", "S", "M", "INPUTS", "INPUT_BLOCKS", "POOL_BLOCKS", "ECHO_BLOCKS", "BLOCKS")
 )
-THRESHOLD, OWN, SOURCE, SLOTS, EXTREMES = (int(Size[n]) for n in ("THRESHOLD", "OWN", "SOURCE", "SLOTS", "EXTREMES"))
+THRESHOLD, OWN, SOURCE, SLOTS, EXTREMES, ECHO = (
+    int(Size[n]) for n in ("THRESHOLD", "OWN", "SOURCE", "SLOTS", "EXTREMES", "ECHO")
+)
 NUMBERS, SPIKES, DRIVE, COUNTS, LIVE, BLOCK = (
     int(Size[n]) for n in ("NUMBERS", "SPIKES", "DRIVE", "COUNTS", "LIVE", "BLOCK")
 )
@@ -66,22 +70,34 @@ def anneal(start, half_age, age):
     return np.int64(start) * np.int64(half_age) // (np.int64(half_age) + np.int64(age))
 
 
+@njit(forceinline=True)
+def sense_word(params, scratch, word, planes, at, now, stream, k0, k1):
+    """Spikes of an input word of these intensities in all cycles: phase code or Bernoulli."""
+    cycles = ascending()
+    i = spread(planes[0]), spread(planes[1]), spread(planes[2]), spread(planes[3])
+    if option(params, 0, Param.SENSORY) == 0:
+        r = philox(U(word), now, U(0), U(Stream.PHASE + stream), k0, k1)
+        multiplier, offset = U(2) * (r[0] & U(3)) + U(1), r[1] & U(7)
+        # I >= T is not (I < T), and T is the same for all lanes
+        spikes = ~below4(i, digits4(((cycles * multiplier + offset) & 7) * 2 + 1, 0), mask(False))
+    else:
+        x = philox_row(spread(U(word)), now, cycles << 16, U(Stream.SENSE + stream), k0, k1)
+        spikes = below4(x, i, mask(False))
+    store(scratch, at, spikes)
+
+
 @njit
 def sense(sizes, params, scratch, now, stream, k0, k1):
-    """Sensory spikes of all cycles: phase code or Bernoulli."""
-    cycles, intensities = ascending(), octets(beyond(scratch, sizes[NUMBERS]))
+    """Spikes of sensory and echo words in all cycles."""
+    intensities = octets(beyond(scratch, sizes[NUMBERS]))
     for word in range(sizes[D]):
-        planes = nibble_planes(intensities, LANES * word)
-        i = spread(planes[0]), spread(planes[1]), spread(planes[2]), spread(planes[3])
-        if option(params, 0, Param.SENSORY) == 0:
-            r = philox(U(word), now, U(0), U(Stream.PHASE + stream), k0, k1)
-            multiplier, offset = U(2) * (r[0] & U(3)) + U(1), r[1] & U(7)
-            # I >= T is not (I < T), and T is the same for all lanes
-            spikes = ~below4(i, digits4(((cycles * multiplier + offset) & 7) * 2 + 1, 0), mask(False))
-        else:
-            x = philox_row(spread(U(word)), now, cycles << 16, U(Stream.SENSE + stream), k0, k1)
-            spikes = below4(x, i, mask(False))
-        store(scratch, sizes[SPIKES] + CYCLES * word, spikes)
+        planes, at = nibble_planes(intensities, LANES * word), sizes[SPIKES] + CYCLES * word
+        sense_word(params, scratch, word, planes, at, now, stream, k0, k1)
+    live, spikes = sizes[LIVE] + 4 * B * sizes[POOL_BLOCKS], sizes[SPIKES] + CYCLES * sizes[D]
+    for echo in range(sizes[M]):
+        at = live + 4 * B * (echo // B) + echo % B
+        planes = scratch[at], scratch[at + B], scratch[at + 2 * B], scratch[at + 3 * B]
+        sense_word(params, scratch, sizes[D] + echo, planes, spikes + CYCLES * echo, now, stream, k0, k1)
 
 
 @njit(forceinline=True)
@@ -126,7 +142,7 @@ def coincidences(sizes, wires, scratch):
 def sums(sizes, wires, scratch, cluster):
     """Drive planes of one cluster's pool words: how many sources fired."""
     cycles, spikes, wide, step = sizes[BLOCK], sizes[SPIKES], B * sizes[POOL_BLOCKS], WIRE * sizes[S]
-    for word in range((cluster - sizes[D]) % sizes[K], sizes[W], sizes[K]):
+    for word in range((cluster - sizes[INPUTS]) % sizes[K], sizes[W], sizes[K]):
         first = sizes[SOURCE] + step * word
         n0 = n1 = n2 = n3 = mask(False)
         for at in range(first, first + WIRE * wires[sizes[SLOTS] + word], WIRE):
@@ -194,7 +210,7 @@ def spontaneous(scratch, rows, cycle, base):
 def pool_young(sizes, wires, scratch, now, who, k0, k1, k, base):
     """Spikes of a quiet pool's cluster while young: by coincidence, the drive itself, or by base rate."""
     wide, rows, b = B * sizes[POOL_BLOCKS], sizes[BLOCK], digits(base)
-    own = sizes[OWN] + B * (k * sizes[BLOCKS] + sizes[SENSORY_BLOCKS])
+    own = sizes[OWN] + B * (k * sizes[BLOCKS] + sizes[INPUT_BLOCKS])
     for block in range(sizes[POOL_BLOCKS]):
         draw(scratch, rows, 1, 4, U(B * block), now, who, k0, k1)
         mine, drive = load(wires, own + B * block), sizes[DRIVE] + B * block
@@ -253,7 +269,7 @@ def pool_full(sizes, params, wires, scratch, now, who, k0, k1, k, base, calm):
     wide, rows, gain = B * sizes[POOL_BLOCKS], sizes[BLOCK], digits(option(params, k, Param.GAIN))
     noise, summing = 0 if calm else option(params, k, Param.NOISE), option(params, k, Param.DRIVE) == 1
     shift, chance = option(params, k, Param.DECAY_SHIFT), option(params, k, Param.DECAY_CHANCE)
-    own = sizes[OWN] + B * (k * sizes[BLOCKS] + sizes[SENSORY_BLOCKS])
+    own = sizes[OWN] + B * (k * sizes[BLOCKS] + sizes[INPUT_BLOCKS])
     for block in range(sizes[POOL_BLOCKS]):
         draw_pool(scratch, rows, noise, base, chance, U(B * block), now, who, k0, k1)
         mine, threshold = load(wires, own + B * block), load(wires, sizes[THRESHOLD] + B * block)
@@ -281,10 +297,10 @@ def tally(n, a, b, c):
 
 
 @njit
-def count_sensory(sizes, scratch):
-    """Counts of the sensory neurons, word by word."""
+def count_inputs(sizes, scratch):
+    """Counts of sensory and echo neurons, word by word."""
     cycles = sizes[C]
-    for word in range(sizes[D]):
+    for word in range(sizes[INPUTS]):
         n, spikes = (U(0), U(0), U(0), U(0)), sizes[SPIKES] + CYCLES * word
         for c in range(0, cycles, 3):
             second = scratch[spikes + c + 1] if c + 1 < cycles else U(0)
@@ -305,12 +321,12 @@ def count_pool(sizes, scratch):
             second = load(scratch, spikes + wide * (c + 1)) & mask(c + 1 < cycles)
             third = load(scratch, spikes + wide * (c + 2)) & mask(c + 2 < cycles)
             n = tally(n, load(scratch, spikes + wide * c), second, third)
-        store4(scratch, sizes[COUNTS] + 4 * B * (sizes[SENSORY_BLOCKS] + block), n)
+        store4(scratch, sizes[COUNTS] + 4 * B * (sizes[INPUT_BLOCKS] + block), n)
 
 
 @njit
 def present(sizes, params, wires, scratch, now, stream, k0, k1, calm):
-    """C cycles of one observation; leaves counts and excitement in the workspace.
+    """C cycles of one observation, but for the learning words; leaves counts and excitement in the workspace.
 
     No pool neuron hears another, so the cycles of one block of words come one after the other, then the next block.
     """
@@ -327,5 +343,31 @@ def present(sizes, params, wires, scratch, now, stream, k0, k1, calm):
             pool_full(sizes, params, wires, scratch, now, who, k0, k1, k, base, calm)
         elif base > 0:
             pool_young(sizes, wires, scratch, now, who, k0, k1, k, base)
-    count_sensory(sizes, scratch)
+    count_inputs(sizes, scratch)
     count_pool(sizes, scratch)
+
+
+@njit(forceinline=True)
+def loudness(n, cycles):
+    """Intensities min(15, 16 n // C) of four-bit counts, digit by digit over all counts that there are."""
+    i0 = i1 = i2 = i3 = mask(False)
+    for number in range(1, cycles + 1):
+        other = (n[0] ^ mask(number & 1 != 0)) | (n[1] ^ mask(number & 2 != 0))
+        same = ~(other | (n[2] ^ mask(number & 4 != 0)) | (n[3] ^ mask(number & 8 != 0)))
+        intensity = digits4(spread(U(min(spec.STATE_MAX, 16 * number // cycles))), 0)
+        i0, i1 = i0 | (same & intensity[0]), i1 | (same & intensity[1])
+        i2, i3 = i2 | (same & intensity[2]), i3 | (same & intensity[3])
+    return i0, i1, i2, i3
+
+
+@njit
+def echo(sizes, wires, scratch):
+    """Intensities of the echo words in the next presentation, from the counts of the words that they repeat."""
+    rows, live = sizes[BLOCK], sizes[LIVE] + 4 * B * sizes[POOL_BLOCKS]
+    for block in range(sizes[ECHO_BLOCKS]):
+        store4(scratch, rows, (mask(False), mask(False), mask(False), mask(False)))
+        for word in range(B * block, min(B * block + B, sizes[M])):
+            source = sizes[COUNTS] + wires[sizes[ECHO] + word]
+            for plane in range(4):
+                scratch[rows + B * plane + word % B] = scratch[source + B * plane]
+        store4(scratch, live + 4 * B * block, loudness(load4(scratch, rows), sizes[C]))

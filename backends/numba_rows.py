@@ -238,18 +238,29 @@ def total(typingctx, row):
     return types.int64(ROW), codegen
 
 
-@intrinsic
-def nibble_planes(typingctx, start, at):
-    """The four bit planes of 32 numbers of four bits, one byte each."""
+def _planes_of(count):
+    """Code that makes so many bit planes of 32 numbers, one byte each."""
 
     def codegen(context, builder, sig, args):
         kind = ir.VectorType(BYTE, LANES)
         numbers = builder.load(_place(builder, *args, kind), align=1)
-        digits = [builder.lshr(numbers, _constant(kind, digit)) for digit in range(4)]
+        digits = [builder.lshr(numbers, _constant(kind, digit)) for digit in range(count)]
         planes = [builder.bitcast(builder.trunc(digit, ir.VectorType(BIT, LANES)), WORD) for digit in digits]
         return context.make_tuple(builder, sig.return_type, planes)
 
-    return types.UniTuple(types.uint32, 4)(start, types.intp), codegen
+    return codegen
+
+
+@intrinsic
+def nibble_planes(typingctx, start, at):
+    """The four bit planes of 32 numbers of four bits, one byte each."""
+    return types.UniTuple(types.uint32, 4)(start, types.intp), _planes_of(4)
+
+
+@intrinsic
+def byte_planes(typingctx, start, at):
+    """The eight bit planes of 32 bytes."""
+    return types.UniTuple(types.uint32, 8)(start, types.intp), _planes_of(8)
 
 
 def _rounds(builder, counter, keys):

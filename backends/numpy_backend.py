@@ -95,8 +95,12 @@ class Own:
 
 
 def _own(arrays: Arrays, brain: int) -> Own:
-    names = ("weights", "traces", "inner_weights", "inner_traces", "excitement")
-    return Own(*(arrays[name][brain].astype(np.int32) for name in names), int(arrays["collected"][brain]))
+    def wide(name: str) -> I32:
+        widened: I32 = arrays[name][brain].astype(np.int32)
+        return widened
+
+    inner = wide("inner_weights"), wide("inner_traces")
+    return Own(wide("weights"), wide("traces"), *inner, wide("excitement"), int(arrays["collected"][brain]))
 
 
 class NumpyBackend:
@@ -167,7 +171,7 @@ class NumpyBackend:
             shown = present(state, brain, met.intensity, carried, clock)
             counts = eq.seen(shown.counts, config, int(params[0, Param.READS]))
             drives, values = eq.readout(counts, own.weights, config)
-        volley = eq.act(drives, config, params, clock, met.forced)
+        volley = eq.act(drives, config, params, clock, now, met.forced)
         if flag != Flag.START:
             self._learn(state, brain, own, met, values, clock)
         own.carried = shown.carried
@@ -232,6 +236,9 @@ class NumpyBackend:
         limit = spec.DOPAMINE_LIMIT
         own.collected = max(-limit, min(limit, own.collected + dopamine))
         if flag == Flag.CONTINUE and clock.presentation % int(params[Param.INNER_EVERY]):
+            return
+        if not len(own.inner_weights):
+            own.collected = 0
             return
         up = 1 if own.collected > 0 else -1
         step, chance = eq.step_and_chance(eq.actor_dopamine(own.collected, mean, params), *rate)
@@ -332,6 +339,6 @@ class NumpyBackend:
             after[i] = shown.carried
             counts = eq.seen(shown.counts, config, int(state.params[brain, 0, Param.READS]))
             drives, values[i] = eq.readout(counts, state.arrays["weights"][brain].astype(np.int32), config)
-            answer = eq.act(drives, config, state.params[brain], clock)
+            answer = eq.act(drives, config, state.params[brain], clock, int(state.arrays["presentation"][brain]))
             actions[i], volley[i], spikes[i] = answer.actions, answer.spikes, shown.counts.sum()
         return Prediction(actions, volley, values, spikes, after)

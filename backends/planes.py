@@ -13,17 +13,20 @@ U32 = NDArray[np.uint32]
 
 def pack(values: NDArray[Any], planes: int) -> U32:
     """Bit planes of integers: [..., words, 32] -> uint32 [..., planes, words]."""
-    bits = values[..., None, :, :].astype(np.int32) >> np.arange(planes, dtype=np.int32)[:, None, None]
-    packed = np.packbits((bits & 1).astype(np.uint8), axis=-1, bitorder="little")
-    words: U32 = packed.view(np.uint32)[..., 0]
-    return words
+    packed = np.empty((*values.shape[:-2], planes, values.shape[-2]), np.uint32)
+    for digit in range(planes):
+        # plane by plane, so that on the way a number takes a byte or two and not as many as there are planes
+        bits = (values >> digit & 1).astype(np.uint8)
+        packed[..., digit, :] = np.packbits(bits, axis=-1, bitorder="little").view(np.uint32)[..., 0]
+    return packed
 
 
 def unpack(planes: U32) -> I32:
     """Unsigned integers from bit planes: uint32 [..., planes, words] -> int32 [..., words, 32]."""
-    bits = planes[..., None] >> np.arange(LANES, dtype=np.uint32) & np.uint32(1)
-    digits = np.arange(planes.shape[-2], dtype=np.uint32)[:, None, None]
-    numbers: I32 = (bits << digits).sum(axis=-3).astype(np.int32)
+    numbers = np.zeros((*planes.shape[:-2], planes.shape[-1], LANES), np.int32)
+    for digit in range(planes.shape[-2]):
+        words = np.ascontiguousarray(planes[..., digit, :, None])
+        numbers += np.unpackbits(words.view(np.uint8), axis=-1, bitorder="little").astype(np.int32) << digit
     return numbers
 
 

@@ -119,6 +119,10 @@ class BrainConfig:
     """L: words of 32 learning neurons, each of which reads whole words with weights of its own."""
     learning_pool: bool = False
     """Whether learning neurons read the pool words, too, beside sensory and echo words."""
+    tiles: int = 0
+    """Topography: sensory words are the planes of an image, this many words each, pixel after pixel; 0 without one."""
+    row: int = 0
+    """Pixels of a row of that image."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that no backend can hold."""
@@ -131,6 +135,11 @@ class BrainConfig:
                 0 <= self.echo_pool <= self.pool_words + self.learning_words,
                 f"echo_pool in 0..{self.pool_words + self.learning_words}, got {self.echo_pool}",
             ),
+            (
+                self.tiles >= 0 and self.sensory_words % max(self.tiles, 1) == 0,
+                f"tiles that divide its {self.sensory_words} sensory words, got {self.tiles}",
+            ),
+            (0 <= self.row <= 1 << 16 and (self.row > 0) == (self.tiles > 0), f"a row of its image, got {self.row}"),
             (self.inputs <= 8192, f"at most 8192 sensory and echo words, got {self.inputs}"),
             (len(self.groups) > 0 and min(self.groups, default=0) > 0, f"groups of at least 1 unit, got {self.groups}"),
             (sum(self.groups) <= 4096, f"at most 4096 motor units, got {sum(self.groups)}"),

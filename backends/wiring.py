@@ -4,7 +4,7 @@ Nothing here is ever stored in a checkpoint: (word, generation) and the key (see
 a generation says which other word's name a word bears, see :data:`hebbit.backends.spec.CANONICAL`.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ def wire(config: BrainConfig, generation: NDArray[np.uint32], key: tuple[int, in
     w = config.pool_words
     slots = np.zeros(w, np.int32)
     source, rotation, xor = (np.zeros((w, most), np.int32) for _ in range(3))
-    names = np.arange(w, dtype=np.uint32) ^ (generation.astype(np.uint32) >> 16)
+    names: NDArray[np.uint32] = np.arange(w, dtype=np.uint32) ^ (generation.astype(np.uint32) >> np.uint32(16))
     eras = generation & 0xFFFF
     for era in np.unique(eras).tolist():
         # words of one generation, side by side
@@ -49,10 +49,32 @@ def wire(config: BrainConfig, generation: NDArray[np.uint32], key: tuple[int, in
             chosen = order[every, other]
             order[every, other] = order[:, slot]
             used = slots[rows] > slot
+            if config.tiles:
+                first = source[rows, 0] if slot else scaled(r[:, 0], config.sensory_words)
+                source[rows, slot], rotation[rows, slot] = neighbour(config, first, r, slot, used)
+                continue
             source[rows, slot] = used * chosen
             rotation[rows, slot] = used * scaled(r[:, 1], LANES)
             xor[rows, slot] = used * scaled(r[:, 2], LANES)
     return Wiring(slots, source, rotation, xor)
+
+
+def neighbour(
+    config: BrainConfig, first: NDArray[Any], r: NDArray[np.uint32], slot: int, used: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Source and rotation of a slot where the sensory words are an image.
+
+    The first source is read as it lies. The others are words of the same tile in any plane (of the image, or of its
+    echoes), read from a place up to one row and one column away: one pattern, tried at 32 places at once. Places beyond
+    the edge of a tile are those on its other side.
+    """
+    if slot == 0:
+        return (used * first).astype(np.int32), np.zeros(len(first), np.int32)
+    planes = (config.inputs - config.echo_pool) // config.tiles
+    source = scaled(r[:, 0], planes) * config.tiles + first % config.tiles
+    down, right = scaled(r[:, 1], 3) - 1, scaled(r[:, 2], 3) - 1
+    rotation = (down * config.row + right) % LANES
+    return (used * source).astype(np.int32), (used * rotation).astype(np.int32)
 
 
 def thresholds(config: BrainConfig, wiring: Wiring) -> NDArray[np.int32]:

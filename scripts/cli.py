@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from hebbit.scripts import flags, flags_bench
+from hebbit.scripts import flags, flags_bench, flags_prune
 
 USER_ERROR, INTERNAL_ERROR = 2, 1
 # As shells count: 128 + the signal's number.
@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], str | 
     "report": ("tables and pictures of a benchmark: report.md and report.html", flags_bench.report, None),
     "tune": ("search for hyperparameters and write them as a preset", flags_bench.tune, flags_bench.TUNE),
     "inspect": ("draw what a brain does: spikes, rates, tuning, weights, values", flags_bench.inspect, None),
+    "prune": ("take out the pool words that a brain can do without", flags_prune.prune, flags_prune.PRUNE),
     "info": ("a brain in figures, or what is installed", flags.info, None),
     "throughput": (
         "how much a backend computes in a second, by brains, neurons, synapses and cycles",

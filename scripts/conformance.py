@@ -92,6 +92,7 @@ class Observed(NamedTuple):
     intensities: NDArray[np.uint8]
     rewards: NDArray[np.int32]
     flags: NDArray[np.uint8]
+    forced: NDArray[np.int32] | None
 
 
 class Asked(NamedTuple):
@@ -123,6 +124,8 @@ def random_config(dice: Dice) -> BrainConfig:
     pool = dice.between(15, 33) if dice.one_in(12) else dice.between(0, 9)
     slots_min = 1 if dice.one_in(2) else dice.between(1, 8)
     slope = dice.between(0, 2)
+    # learning words are slow in the specification
+    learning = dice.between(1, 2) if dice.one_in(3) else 0
     return BrainConfig(
         sensory_words=sensory,
         pool_words=pool,
@@ -133,6 +136,10 @@ def random_config(dice: Dice) -> BrainConfig:
         threshold=dice.between(1, 31 - 7 * slope if dice.one_in(3) else 12),
         threshold_slope=slope,
         clusters=dice.between(1, min(3, sensory + pool)),
+        echo_delay=dice.between(0, 2),
+        echo_pool=dice.between(0, min(3, pool + learning)),
+        learning_words=learning,
+        learning_pool=dice.one_in(2),
     )
 
 
@@ -174,6 +181,11 @@ def random_arrays(dice: Dice, config: BrainConfig, brains: int) -> Arrays:
     arrays["traces"][:, -1] = np.abs(arrays["traces"][:, -1])
     arrays["value"][:] = random_numbers(dice, -32768, 32512, arrays["value"].shape)
     arrays["surprise"][:] = random_numbers(dice, 0, 256 * 65535, arrays["surprise"].shape)
+    shape = arrays["inner_weights"].shape
+    arrays["inner_weights"][:] = random_numbers(dice, spec.WEIGHT_MIN, spec.WEIGHT_MAX, shape) >> dice.between(0, 7)
+    arrays["inner_traces"][:] = random_numbers(dice, -STATE_MAX, STATE_MAX, shape)
+    limit = spec.DOPAMINE_LIMIT
+    arrays["collected"][:] = random_numbers(dice, -limit, limit, (brains,))
     return arrays
 
 
@@ -200,12 +212,21 @@ def random_observed(dice: Dice, case: Case) -> Observed:
     intensities = random_intensities(dice, (brains, case.config.sensory_words, LANES))
     rewards = dice.integers(-spec.REWARD_LIMIT, spec.REWARD_LIMIT, (brains,)) >> dice.between(0, 15)
     flags = np.array(FLAGS, np.uint8)[dice.integers(0, len(FLAGS) - 1, (brains,))]
-    return Observed(intensities, rewards.astype(np.int32), flags)
+    return Observed(intensities, rewards.astype(np.int32), flags, random_forced(dice, case))
+
+
+def random_forced(dice: Dice, case: Case) -> NDArray[np.int32] | None:
+    """Now and then actions that are forced upon some of the brains."""
+    if not dice.one_in(3):
+        return None
+    sizes = np.array(case.config.groups)
+    chosen = dice.integers(0, 11, (len(case.params), len(sizes))) % sizes
+    return np.where(dice.integers(0, 1, chosen.shape) == 0, chosen, -1).astype(np.int32)
 
 
 def random_asked(dice: Dice, case: Case, deterministic: bool) -> Asked:
     """A question to one or two brains of a case."""
-    e, d, w = dice.between(1, 2), case.config.sensory_words, case.config.pool_words
+    e, d, w = dice.between(1, 2), case.config.sensory_words, case.config.carried_words
     excitement = random_numbers(dice, 0, STATE_MAX, (e, w, LANES)).astype(np.uint8)
     presentations = dice.integers(0, 2**32 - 1, (e,)).astype(np.uint32)
     brains = dice.integers(0, len(case.params) - 1, (e,))

@@ -264,7 +264,7 @@ def volley(quick: bool) -> "Figure":
     """The table of chances, one volley of four motor units, and the choices that come of it."""
     params = AgentConfig().params()
     drives = np.round(-NATS * 32 * 4096 / params[0, Param.TEMPERATURE]).astype(np.int32)
-    chances = eq.motor_chances(drives, (4,), params)
+    chances = eq.motor_chances(drives, (4,), params, 0)
     figure = new_figure(WIDTH, 3.6)
     table, raster, choice = figure.subplots(1, 3, width_ratios=(1.2, 1, 1.2))
     nats = np.arange(len(spec.EXPONENTIAL)) / 32

@@ -12,7 +12,7 @@ from hebbit.agents.encoder import LANES
 from hebbit.agents.environment import episode_seed
 from hebbit.agents.runs import versions
 from hebbit.agents.trained import located
-from hebbit.backends.spec import TRACE_BITS
+from hebbit.backends.spec import TRACE_BITS, BrainConfig
 from hebbit.backends.wiring import wire
 from hebbit.scripts.evaluate import load
 
@@ -59,6 +59,7 @@ def _about(path: Path, trust: bool) -> list[Row]:
         ("steps", f"{agent.num_timesteps:,}"),
         *population,
         *_neurons(agent),
+        *_pool(agent),
         *_synapses(agent),
         *_bytes(agent),
         ("cycles", f"{config.cycles} for each action"),
@@ -71,34 +72,67 @@ def _about(path: Path, trust: bool) -> list[Row]:
 
 def _neurons(agent: SpikingAgent) -> list[Row]:
     config = agent.brain_config
-    parts = {"sensory": config.sensory_words, "pool": config.pool_words, "motor": config.units}
+    parts = {
+        "sensory": config.sensory_words,
+        "echo": config.echo_words,
+        "pool": config.pool_words,
+        "learning": config.learning_words,
+        "motor": config.units,
+    }
     total = sum(parts.values()) * LANES
-    return [("neurons", f"{total:,}: " + ", ".join(f"{words * LANES:,} {kind}" for kind, words in parts.items()))]
+    there = (f"{words * LANES:,} {kind}" for kind, words in parts.items() if words or kind in ("sensory", "pool"))
+    return [("neurons", f"{total:,}: " + ", ".join(there))]
+
+
+def _pool(agent: SpikingAgent) -> list[Row]:
+    """Pool words, those that were pruned, and those that drew new sources."""
+    left, born_with = agent.brain_config.pool_words, int(agent.structure.words[0])
+    pruned = f", {born_with - left:,} of {born_with:,} pruned" if born_with > left else ""
+    generations = agent.arrays()["generation"][0] & 0xFFFF
+    renewed = int(np.count_nonzero(generations))
+    rows = [("pool words", f"{left:,} in use{pruned}")]
+    if renewed:
+        newest = int(agent.structure.born[0].max())
+        times = f"{int(generations.sum()):,} times in all, one of them {int(generations.max()):,} times"
+        rows.append(("re-wired", f"{renewed:,} of {left:,} words, {times}; last after {newest:,} steps"))
+    return rows
 
 
 def _synapses(agent: SpikingAgent) -> list[Row]:
     config = agent.brain_config
     generation = agent.arrays()["generation"][0]
     fixed = int(wire(config, generation, (agent.seed, int(agent.brains[0]))).slots.sum()) * LANES
-    plastic = config.outputs * config.words * LANES
+    plastic = plastic_synapses(config)
     return [("synapses", f"{fixed + plastic:,}: {fixed:,} fixed (recomputed, not stored), {plastic:,} that learn")]
 
 
-def _bytes(agent: SpikingAgent) -> list[Row]:
-    """Memory of one brain: what cannot be recomputed."""
-    config = agent.brain_config
-    plastic = config.outputs * config.words * LANES
-    bits = {
-        f"in {STATE_BITS}-bit states": config.pool_words * LANES * STATE_BITS,
+def plastic_synapses(config: BrainConfig) -> int:
+    """Synapses with weights and traces."""
+    return (config.outputs * config.words + config.learning_units * config.learning_sources) * LANES
+
+
+def _bits(config: BrainConfig) -> dict[str, int]:
+    plastic = plastic_synapses(config)
+    return {
+        f"in {STATE_BITS}-bit states": config.carried_words * LANES * STATE_BITS,
         f"in {WEIGHT_BITS}-bit weights": plastic * WEIGHT_BITS,
         f"in traces of {TRACE_BITS} bits and a sign": plastic * (TRACE_BITS + 1),
     }
-    parts = ", ".join(f"{number // 8:,} {what}" for what, number in bits.items())
-    return [("bytes", f"{sum(bits.values()) // 8:,}: {parts}")]
+
+
+def stored_bytes(config: BrainConfig) -> int:
+    """Memory of one brain: what cannot be recomputed."""
+    return sum(_bits(config).values()) // 8
+
+
+def _bytes(agent: SpikingAgent) -> list[Row]:
+    config = agent.brain_config
+    parts = ", ".join(f"{number // 8:,} {what}" for what, number in _bits(config).items())
+    return [("bytes", f"{stored_bytes(config):,}: {parts}")]
 
 
 def _activity(agent: SpikingAgent, spec: EnvSpec) -> list[Row]:
-    """Spikes of sensory and pool neurons for each action, measured while playing."""
+    """Spikes of sensory, echo, pool and learning neurons for each action, measured while playing."""
     spikes = measure(agent, spec, MEASURED)
     neurons, cycles = agent.brain_config.words * LANES, agent.brain_config.cycles
     mean, most = np.mean(spikes), neurons * cycles
@@ -108,7 +142,7 @@ def _activity(agent: SpikingAgent, spec: EnvSpec) -> list[Row]:
 def measure(agent: SpikingAgent, spec: EnvSpec, steps: int) -> Sequence[int]:
     """Spikes of the brain that predicts in each of some evaluation steps."""
     rows = np.array([agent.active], np.intp)
-    excitement = np.zeros((1, agent.brain_config.pool_words, LANES), np.uint8)
+    excitement = np.zeros((1, agent.brain_config.carried_words, LANES), np.uint8)
     spikes: list[int] = []
     episode, done, observation = 0, True, None
     env = spec.make()

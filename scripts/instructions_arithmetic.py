@@ -137,7 +137,7 @@ def multiply(one: Instruction) -> Action:
 def _multiply_long(one: Instruction, target: int, outs: Sequence[int], rest: Sequence[str]) -> Action:
     a, b, c = words(rest[0]), words(rest[1]), pair(rest[2])
     signed, high = "U32" not in modifiers(one), "HI" in modifiers(one)
-    if (signed and (high or outs)) or "X" in modifiers(one):
+    if (signed and outs) or "X" in modifiers(one):
         raise unknown(one)
 
     def factor(x: Words) -> Longs:
@@ -158,18 +158,19 @@ def _multiply_long(one: Instruction, target: int, outs: Sequence[int], rest: Seq
 
 @means("LEA", "ULEA")
 def shift_and_add(one: Instruction) -> Action:
-    """A word shifted, plus another; with HI what a long loses to the left."""
+    """A word shifted, plus another; with HI what a long loses to the left (with SX32 a word, as a signed long)."""
     target, outs, rest = targets(one.operands)
     marks = modifiers(one)
     carry = truth(rest.pop()) if "X" in marks else None
     shift = np.uint64(int(rest.pop(), 0))
     a, b = words(rest[0]), carried(rest[1])
-    upper = words(rest[2]) if "HI" in marks else None
-    if "SX32" in marks:
-        raise unknown(one)
+    upper = words(rest[2]) if "HI" in marks and "SX32" not in marks else None
 
     def act(file: Registers, lanes: Lanes) -> None:
-        if upper is None:
+        if "SX32" in marks:
+            whole = a(file).view(np.int32).astype(np.int64).view(np.uint64)
+            total = (whole << shift >> np.uint64(32)) + b(file)
+        elif upper is None:
             total = (a(file).astype(np.uint64) << shift & np.uint64(WORD)) + b(file)
         else:
             whole = a(file).astype(np.uint64) | upper(file).astype(np.uint64) << np.uint64(32)

@@ -97,7 +97,7 @@ GPUS = {
 """From NVIDIA's data sheets."""
 
 PHASES = {
-    "sense": ("sense", "count_sensory"),
+    "sense": ("sense", "count_inputs"),
     "coincidences": ("coincidences",),
     "cycles": ("pool_of", "cycles_quiet", "cycles_full"),
     "sums": ("clear_sums", "sum_spikes", "sum_weights"),
@@ -107,6 +107,8 @@ PHASES = {
     "credit": ("credit",),
     "broadcast": ("broadcast", "keep_values"),
     "change": ("change",),
+    "echoes": ("keep_carried",),
+    "learning words": ("fire_learning", "credit_learning", "change_learning"),
 }
 """Functions of the kernels' text, with everything that they call; what is in none of them is the rest."""
 REST = "rest"

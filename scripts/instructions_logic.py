@@ -143,20 +143,27 @@ def select(one: Instruction) -> Action:
 
 @means("IMNMX", "VIMNMX", "VIMNMX3", "VIADDMNMX", "UIMNMX")
 def extreme(one: Instruction) -> Action:
-    """The least word if the predicate is true, else the largest; VIADDMNMX adds the first two before."""
+    """The least word if the predicate is true, else the largest; VIADDMNMX adds the first two before.
+
+    With U16x2 the halves of the words are compared, each with its own.
+    """
     if one.opcode == "IMNMX.U64":
         return _least_long(one)
     target, _, rest = targets(one.operands)
     fetch, least = [words(text) for text in rest[:-1]], truth(rest[-1])
-    kind: type = np.uint32 if "U32" in modifiers(one) else np.int32
+    kinds: dict[tuple[str, ...], type] = {(): np.int32, ("U32",): np.uint32, ("U16x2",): np.uint16}
     adds = one.opcode.startswith("VIADD")
+    marks = tuple(mark for mark in modifiers(one) if mark != "S32")
+    if marks not in kinds or (adds and marks == ("U16x2",)):
+        raise unknown(one)
+    kind = kinds[marks]
 
     def act(file: Registers, lanes: Lanes) -> None:
         values: list[NDArray[Any]] = [source(file).view(kind) for source in fetch]
         if adds:
             values = [values[0] + values[1], values[2]]
-        low, high = np.min(values, axis=0), np.max(values, axis=0)
-        file.put(target, lanes, np.where(least(file), low, high).view(np.uint32))
+        low, high = np.min(values, axis=0).view(np.uint32), np.max(values, axis=0).view(np.uint32)
+        file.put(target, lanes, np.where(least(file), low, high))
 
     return act
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hebbit.agents import SpikingAgent
+from hebbit.agents.errors import HebbitError
 from hebbit.agents.twin import CHANCE_PLANES, NOISE_PLANES, ROUNDING_PLANES, gather
 from hebbit.backends import equations as eq
 from hebbit.backends import spec
@@ -79,7 +80,13 @@ class Stage:
     def __init__(self, agent: SpikingAgent, damage: Damage) -> None:
         """Copy the brain that predicts."""
         brain, arrays, config = agent.active, agent.arrays(), agent.brain_config
+        if config.echo_words or config.learning_words:
+            raise HebbitError(
+                "damage is done to sensory and pool words, and this brain has echo or learning words; choose a plan "
+                "without damage, or an agent without them"
+            )
         self.config, self.damage = config, damage
+        self.age = int(arrays["presentation"][brain])
         self.params: I32 = np.asarray(agent.state.params[brain], np.int32)
         self.key = agent.seed, int(agent.brains[brain])
         self.weights = arrays["weights"][brain].astype(np.float64).reshape(config.outputs, -1)
@@ -87,6 +94,8 @@ class Stage:
         self._slots = np.repeat(wiring.slots, LANES).astype(np.int16)[:, None]
         self._threshold = np.repeat(thresholds(config, wiring), LANES).astype(np.int16)[:, None]
         pool = self.params[np.arange(config.words) % config.clusters][config.sensory_words :]
+        seen = eq.seen(np.ones((config.words, LANES), np.int32), config, int(self.params[0, Param.READS]))
+        self._read = seen.reshape(-1, 1)
         self._pool = {p: np.repeat(pool[:, p], LANES).astype(np.int16)[:, None] for p in _POOL}
         sources = gather(config, wiring)
         self._sources = sources.swapaxes(0, 1).reshape(sources.shape[1], config.pool_words * LANES)
@@ -123,11 +132,13 @@ class Stage:
         own = np.zeros(1, np.uint32) if calm else presentations.astype(np.uint32)
         numbers = Numbers(own, self.key)
         counts, after = self._present(intensities, excitement, numbers, calm, _draws(chances, config, self.damage))
+        spikes = counts.sum(axis=0)
+        counts = counts * self._read
         total = counts.sum(axis=0)
         drives = _floor_ratio(spec.UNIT * (self.weights[:-1] @ counts), total).T
         values = self._values(counts)
         actions, volley = self._act(drives, numbers, calm)
-        return Prediction(actions, volley, values, total.astype(np.int32), after.T.reshape(n, -1, LANES))
+        return Prediction(actions, volley, values, spikes.astype(np.int32), after.T.reshape(n, -1, LANES))
 
     def _present(
         self, intensities: U8, excitement: U8, numbers: Numbers, calm: bool, draws: Any
@@ -201,7 +212,7 @@ class Stage:
     def _act(self, drives: I32, numbers: Numbers, calm: bool) -> tuple[I32, I32]:
         """Actions [E, G] and volley [E, A]: see :func:`hebbit.backends.equations.act`."""
         config = self.config
-        chances = np.stack([eq.motor_chances(drive, config.groups, self.params) for drive in drives])
+        chances = np.stack([eq.motor_chances(drive, config.groups, self.params, self.age) for drive in drives])
         volley = chances if calm else self._motor_spikes(chances, numbers)
         actions = np.zeros((len(drives), len(config.groups)), np.int32)
         words = numbers.draws(len(config.groups), 0, 0, 1, Stream.ACTION + Stream.EVALUATION)[:, :, 0]

@@ -162,8 +162,9 @@ def test_large_images_are_shown_directly() -> None:
     image = np.zeros((7, 5, 3), np.uint8)
     image[0, 0] = 15, 16, 255
     image[6, 4, 2] = 128
-    assert neurons(SPACES["image"], image) == {1: 1, 2: 15, 104: 8}
-    assert Encoder(spaces.Box(0, 255, (84, 84, 4), np.uint8), CONFIG).words == 882
+    # planes of 35 pixels, in two words each
+    assert neurons(SPACES["image"], image) == {64: 1, 128: 15, 128 + 34: 8}
+    assert Encoder(spaces.Box(0, 255, (84, 84, 4), np.uint8), CONFIG).words == 4 * 221
     assert Encoder(spaces.Box(0, 255, (64,), np.uint8), CONFIG).words == 64
     assert Encoder(spaces.Box(0, 255, (65,), np.uint8), CONFIG).words == 3
 

@@ -45,13 +45,25 @@ LIVELY = {
     Param.SURPRISE_SHIFT: 4,
     Param.SURPRISE_FLOOR: 50,
     Param.DOPAMINE_CLIP: 1000,
+    Param.READS: 7,
+    Param.INNER_RATE: 3000,
+    Param.INNER_SHIFT: 2,
+    Param.INNER_CHANCE: 100,
+    Param.INNER_SLOPE: 100,
+    Param.INNER_BIAS: -10,
+    Param.FEEDBACK: 4,
+    Param.CRITIC_FEEDBACK: 8,
+    Param.INNER_EVERY: 1,
 }
 """Values among which every option tells; those not named are 0."""
 
 
 def lively_case(param: Param, value: int) -> Case:
     """Two brains that do a bit of everything, one option set."""
-    config = BrainConfig(3, 5, (3, 2), slots_min=1, slots_max=2, clusters=2, threshold=8, threshold_slope=1)
+    config = BrainConfig(
+        3, 5, (3, 2), slots_min=1, slots_max=2, clusters=2, threshold=8, threshold_slope=1, echo_delay=1, echo_pool=2,
+        learning_words=1, learning_pool=True,
+    )  # fmt: skip
     params = np.zeros((2, 2, len(Param)), np.int32)
     for column, start in LIVELY.items():
         params[..., column] = start
@@ -59,6 +71,8 @@ def lively_case(param: Param, value: int) -> Case:
     arrays = random_arrays(Dice(3, 0), config, 2)
     arrays["presentation"][:] = 1 << 20
     arrays["value"][:] = arrays["surprise"][:] = 1000
+    arrays["inner_weights"][:] = Dice(3, 1).integers(-30, 30, arrays["inner_weights"].shape)
+    arrays["inner_traces"][:] = Dice(3, 2).integers(-15, 15, arrays["inner_traces"].shape)
     return Case(3, config, params, 77, arrays)
 
 
@@ -116,6 +130,29 @@ def test_more_outputs_than_a_draw_serves_agree(compared: str, param: Param, valu
     assert compare(case, 3, compared).differing == {}
 
 
+@pytest.mark.parametrize(
+    ("config", "reads"),
+    [
+        (BrainConfig(1, 1, (2,), cycles=2, learning_words=17, learning_pool=True, echo_pool=17), 4),
+        (BrainConfig(9, 17, (1, 33), cycles=3, learning_words=1, learning_pool=True, echo_delay=1, clusters=3), 5),
+        (BrainConfig(17, 3, (2,), cycles=4, learning_words=2, echo_delay=1, echo_pool=5, clusters=2), 2),
+    ],
+)
+def test_learning_and_echo_words_by_the_dozen_agree(compared: str, config: BrainConfig, reads: int) -> None:
+    """More words of each kind, and more motor units, than any backend handles side by side; some are not read."""
+    case = lively_case(Param.READS, reads)
+    arrays = random_arrays(Dice(7, 0), config, 2)
+    arrays["presentation"][:] = 1 << 20
+    for name in ("weights", "inner_weights"):
+        arrays[name][:] = Dice(7, 1).integers(-30, 30, arrays[name].shape)
+    # one brain has traces of words that it does not read, the other has none
+    for name in ("inner_traces", "traces"):
+        arrays[name][0] = Dice(7, 2).integers(0, 15, arrays[name][0].shape)
+        arrays[name][1] = 0
+    params = np.repeat(case.params[:, :1], config.clusters, axis=1)
+    assert compare(Case(7, config, params, 80, arrays), 3, compared).differing == {}
+
+
 @settings(max_examples=4)
 @given(NUMBERS)
 def test_a_life_goes_on_in_another_backend(compared: str, number: int) -> None:
@@ -144,7 +181,7 @@ def test_questions_agree_brain_by_brain(compared: str) -> None:
     many = arguments._replace(
         brains=order,
         intensities=Dice(9).integers(0, 15, (5, case.config.sensory_words, 32)).astype(np.uint8),
-        excitement=np.zeros((5, case.config.pool_words, 32), np.uint8),
+        excitement=np.zeros((5, case.config.carried_words, 32), np.uint8),
         presentations=np.arange(5, dtype=np.uint32),
     )
     answers: list[dict[str, NDArray[Any]]] = []
@@ -154,13 +191,21 @@ def test_questions_agree_brain_by_brain(compared: str) -> None:
     assert differences(*answers) == {}
 
 
-@pytest.mark.parametrize(("number", "brains"), [(1, 1), (2, 3), (7, 9)])
+@pytest.mark.parametrize(("number", "brains"), [(0, 1), (2, 3), (7, 9)])
 def test_a_run_is_its_steps(backend: Backend, number: int, brains: int) -> None:
     case, dice = random_case(number, brains), Dice(number, 5)
     seen = [random_observed(dice, case) for _ in range(6)]
-    recorded = [np.stack(column) for column in zip(*seen, strict=True)]
+    shown, rewards, flags = (np.stack(column) for column in zip(*(observed[:3] for observed in seen), strict=True))
+    free = np.full((brains, len(case.config.groups)), -1, np.int32)
+    forced = np.stack([free if observed.forced is None else observed.forced for observed in seen])
+    assert (forced >= 0).any()
     one, other = (backend.create(case.config, case.params, case.seed, case.arrays) for _ in range(2))
     stepped = np.stack([backend.step(one, *observed) for observed in seen])
-    ran = backend.run(other, *recorded)
+    ran = backend.run(other, shown, rewards, flags, forced)
     assert ran.dtype == np.int32 and np.array_equal(ran, stepped)
+    assert differences(backend.export(one), backend.export(other)) == {}
+    one, other = (backend.create(case.config, case.params, case.seed, case.arrays) for _ in range(2))
+    assert np.array_equal(
+        backend.run(one, shown, rewards, flags), backend.run(other, shown, rewards, flags, np.full_like(forced, -1))
+    )
     assert differences(backend.export(one), backend.export(other)) == {}

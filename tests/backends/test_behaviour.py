@@ -24,6 +24,8 @@ from hebbit.scripts.conformance import (
 
 NUMBERS = st.integers(0, 10**6)
 few = settings(max_examples=5)
+EPISODIC = ("traces", "inner_traces", "excitement", "collected")
+"""Arrays that an episode begins and ends without."""
 
 
 def born(backend: Backend, case: Case) -> Any:
@@ -44,7 +46,8 @@ def after(backend: Backend, case: Case, seen: Observed) -> Arrays:
 
 def only(seen: Observed, i: int) -> Observed:
     """What one brain of a population meets."""
-    return Observed(seen.intensities[i : i + 1], seen.rewards[i : i + 1], seen.flags[i : i + 1])
+    forced = None if seen.forced is None else seen.forced[i : i + 1]
+    return Observed(seen.intensities[i : i + 1], seen.rewards[i : i + 1], seen.flags[i : i + 1], forced)
 
 
 def wrapped(numbers: NDArray[np.uint32]) -> list[int]:
@@ -75,13 +78,14 @@ def test_one_idle_brain_leaves_the_others_awake(backend: Backend, number: int) -
 @given(NUMBERS)
 def test_start_forgets_traces_excitement_and_value(backend: Backend, number: int) -> None:
     case = random_case(number)
-    clean = {name: case.arrays[name] * (name not in ("traces", "excitement", "value")) for name in CANONICAL}
+    forgotten = (*EPISODIC, "value")
+    clean = {name: case.arrays[name] * (name not in forgotten) for name in CANONICAL}
     clean = {name: array.astype(case.arrays[name].dtype) for name, array in clean.items()}
     seen = observed(case, Flag.START)
     found = after(backend, case, seen)
     cleaned = after(backend, Case(number, case.config, case.params, case.seed, clean), seen)
     assert differences(found, cleaned) == {}
-    assert differences({name: case.arrays[name] for name in ("weights", "surprise")}, found) == {}
+    assert differences({name: case.arrays[name] for name in ("weights", "inner_weights", "surprise")}, found) == {}
     assert found["episode"].tolist() == wrapped(case.arrays["episode"])
     assert found["presentation"].tolist() == wrapped(case.arrays["presentation"])
 
@@ -103,7 +107,7 @@ def test_termination_does_not_look_and_forgets(backend: Backend, number: int) ->
     found = after(backend, case, seen)
     other = after(backend, case, seen._replace(intensities=15 - seen.intensities))
     assert differences(found, other) == {}
-    for name in ("actions", "traces", "excitement", "value"):
+    for name in ("actions", *EPISODIC, "value"):
         assert not found[name].any()
     assert found["episode"].tolist() == case.arrays["episode"].tolist()
     assert found["presentation"].tolist() == wrapped(case.arrays["presentation"])
@@ -113,10 +117,11 @@ def test_termination_does_not_look_and_forgets(backend: Backend, number: int) ->
 @given(NUMBERS)
 def test_truncation_learns_like_continuing_and_forgets(backend: Backend, number: int) -> None:
     case = random_case(number)
+    case.params[..., Param.INNER_EVERY] = 1
     found = after(backend, case, observed(case, Flag.TRUNCATED))
     going_on = after(backend, case, observed(case, Flag.CONTINUE))
-    assert set(differences(found, going_on)) <= {"actions", "traces", "excitement"}
-    for name in ("actions", "traces", "excitement"):
+    assert set(differences(found, going_on)) <= {"actions", *EPISODIC}
+    for name in ("actions", *EPISODIC):
         assert not found[name].any()
 
 
@@ -163,7 +168,8 @@ def test_a_restored_brain_goes_on_in_the_same_bits(backend: Backend, number: int
 def test_states_share_no_memory_with_what_comes_and_goes(backend: Backend) -> None:
     case = random_case(2)
     before = {name: array.copy() for name, array in case.arrays.items()}
-    params, seen = case.params.copy(), observed(case, Flag.CONTINUE)
+    forced = np.zeros((len(case.params), len(case.config.groups)), np.int32)
+    params, seen = case.params.copy(), observed(case, Flag.CONTINUE)._replace(forced=forced)
     kept = deepcopy(seen)
     state = backend.create(case.config, params, case.seed, case.arrays)
     first = backend.step(state, *seen)
@@ -228,7 +234,9 @@ def test_answers_do_not_depend_on_their_company(backend: Backend, number: int, d
 
 def test_exploring_answers_depend_on_time(backend: Backend) -> None:
     config = BrainConfig(2, 3, (4,), slots_min=1, slots_max=1)
-    state = backend.create(config, np.zeros((1, 1, len(Param)), np.int32), 1, random_arrays(Dice(1), config, 1))
+    params = np.zeros((1, 1, len(Param)), np.int32)
+    params[..., [Param.READS, Param.INNER_EVERY]] = 7, 1
+    state = backend.create(config, params, 1, random_arrays(Dice(1), config, 1))
     intensities = Dice(2).integers(0, 15, (1, 2, 32)).astype(np.uint8).repeat(20, axis=0)
     now = np.arange(20, dtype=np.uint32)
     answer = backend.predict(state, np.zeros(20, np.int64), intensities, np.zeros((20, 3, 32), np.uint8), now, False)
@@ -240,7 +248,7 @@ def extreme(backend: Backend, intensity: int, weight: int) -> tuple[Any, Any]:
     """A deterministic answer and a step of a brain whose pool copies its sources, all weights alike."""
     config = BrainConfig(3, 4, (2, 3), slots_min=1, slots_max=3, clusters=2)
     params = np.zeros((1, 2, len(Param)), np.int32)
-    params[..., [Param.GAIN, Param.TEMPERATURE]] = 15, 4096
+    params[..., [Param.GAIN, Param.TEMPERATURE, Param.READS, Param.INNER_EVERY]] = 15, 4096, 7, 1
     arrays = empty_arrays(config, np.zeros(1, np.uint32))
     arrays["weights"][:] = weight
     state = backend.create(config, params, 5, arrays)

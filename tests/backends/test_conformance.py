@@ -109,24 +109,41 @@ def test_every_shape_occurs(cases: list[conformance.Case]) -> None:
     assert {config.clusters for config in configs} == {1, 2, 3}
     assert {len(config.groups) for config in configs} == {1, 2}
     assert {config.cycles for config in configs} == set(conformance.CYCLES)
+    assert {config.echo_delay for config in configs} == {0, 1, 2}
+    assert {config.echo_pool for config in configs} == {0, 1, 2, 3}
+    assert {config.learning_words for config in configs} == {0, 1, 2}
+    assert {config.learning_pool for config in configs if config.learning_words} == {False, True}
     assert {len(case.params) for case in cases} == {1, 2, 3}
 
 
 def test_weights_and_traces_occur_at_both_ends(cases: list[conformance.Case]) -> None:
-    for name, ends in (("weights", (-128, 127)), ("traces", (-15, 15)), ("excitement", (0, 15))):
+    synapses, traces = (-128, 127), (-15, 15)
+    for name, ends in (
+        ("weights", synapses),
+        ("inner_weights", synapses),
+        ("traces", traces),
+        ("inner_traces", traces),
+        ("excitement", (0, 15)),
+        ("collected", (-65535, 65535)),
+    ):
         arrays = [case.arrays[name] for case in cases if case.arrays[name].size]
         for end in ends:
             assert any((array == end).mean() > 0.3 for array in arrays)
     assert any(case.arrays["presentation"][0] > 2**32 - 5 for case in cases)
+    assert any((case.arrays["generation"] >> 16).any() for case in cases)
 
 
-def test_every_flag_silence_and_full_intensity_occur() -> None:
+def test_every_flag_forced_action_silence_and_full_intensity_occur() -> None:
     dice, case = Dice(0), random_case(2)
     seen = [random_observed(dice, case) for _ in range(CASES)]
     assert {int(flag) for one in seen for flag in one.flags} == set(Flag)
     assert {0, 15} <= {int(one.intensities.max()) for one in seen if one.intensities.std() == 0}
     rewards = np.concatenate([one.rewards for one in seen])
     assert (rewards == 0).any() and (np.abs(rewards) > 30000).any()
+    forced = [one.forced for one in seen if one.forced is not None]
+    assert 0 < len(forced) < CASES
+    for group, size in enumerate(case.config.groups):
+        assert {int(unit) for one in forced for unit in one[:, group]} == set(range(-1, size))
 
 
 def test_a_backend_that_cannot_load_is_one_sentence(

@@ -20,6 +20,15 @@ BRAINS = {
     "24 warps": BrainConfig(100, 768, (18,), slots_min=1, slots_max=8, clusters=8),
     "17 warps": BrainConfig(8, 520, (2,), cycles=15),
     "no pool": BrainConfig(1, 0, (1,), cycles=1),
+    "echo words": AgentConfig(echo_delay=2, echo_pool=3).brain(4, (2,)),
+    "learning words": AgentConfig(learning_words=4).brain(4, (2,)),
+    "learning and echo words": BrainConfig(
+        9, 32, (3, 2), cycles=15, clusters=3, echo_delay=3, echo_pool=9, learning_words=16, learning_pool=True
+    ),
+    "learning and echo words, 24 warps": BrainConfig(
+        20, 768, (18,), slots_max=8, clusters=8, echo_delay=1, echo_pool=90, learning_words=4, learning_pool=True
+    ),
+    "a learning word alone": BrainConfig(1, 0, (1,), cycles=1, learning_words=1),
 }
 
 

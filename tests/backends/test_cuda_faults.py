@@ -38,12 +38,17 @@ SHAPES = (
     BrainConfig(3, 9, (3, 2), cycles=3, slots_min=1, slots_max=3, clusters=2),
     BrainConfig(3, 40, (2,), cycles=3, slots_min=1, slots_max=3),
     BrainConfig(3, 9, (2,), cycles=3, slots_min=1, slots_max=3),
+    BrainConfig(2, 3, (2,), cycles=3, echo_delay=1, echo_pool=2, learning_words=1, learning_pool=True),
+    BrainConfig(1, 33, (2, 3), cycles=3, clusters=2, echo_delay=2, echo_pool=4, learning_words=2),
+    BrainConfig(4, 5, (2,), cycles=2, slots_max=3, echo_delay=1, echo_pool=1, tiles=2, row=3),
 )
 
 
 @cache
 def case(number: int) -> Case:
-    """A brain of one warp with Bernoulli senses, one of two warps with phase code, and a quiet one."""
+    """A brain of one warp with Bernoulli senses, one of two warps with phase code, a quiet one, two that learn and
+    remember, and one that sees an image.
+    """
     dice, config = Dice(number, 9), SHAPES[number]
     params = random_params(dice, 2, config.clusters)
     quiet = number == 2
@@ -54,11 +59,17 @@ def case(number: int) -> Case:
         Param.ACTOR_RATE: 5000, Param.RATE_AGE: 0, Param.CRITIC_SHIFT: 1, Param.CRITIC_CHANCE: 128,
         Param.ACTOR_SHIFT: 1, Param.ACTOR_CHANCE: 128, Param.TEMPERATURE: 300, Param.MOTOR_BASE: 20,
         Param.MOTOR_RULE: 0, Param.SURPRISE_SHIFT: 0, Param.DOPAMINE_CLIP: 5000,
+        Param.READS: 6 if number == 4 else 7,
+        Param.TEMPERATURE_AGE: 0, Param.INNER_RULE: 0, Param.INNER_RATE: 9000, Param.INNER_SHIFT: 1,
+        Param.INNER_CHANCE: 128, Param.INNER_SLOPE: 60, Param.INNER_BIAS: 0, Param.FEEDBACK: 9,
+        Param.CRITIC_FEEDBACK: 8, Param.INNER_EVERY: 1 + number % 2,
     }  # fmt: skip
     for column, value in settings.items():
         params[..., column] = value
     arrays = random_arrays(Dice(3, 0), config, 2)
     arrays["value"][:] = 1000
+    arrays["generation"][:] = Dice(number, 13).integers(0, 2**32 - 1, arrays["generation"].shape)
+    arrays["inner_weights"][:] = Dice(number, 12).integers(-60, 60, arrays["inner_weights"].shape)
     arrays["excitement"][:] *= not quiet
     return Case(number, config, params, 77, arrays)
 
@@ -124,15 +135,21 @@ def test_every_barrier_is_needed(place: int) -> None:
 
 
 def test_barriers_are_counted() -> None:
-    """Two while sensing, which both kernels do, and seven in a step: the nine of docs/gpu.md; four in predict."""
-    assert [len(re.findall(BARRIER, part)) for part in re.split(r"#line 1 ", source())[1:]] == [0, 0, 2, 0, 11]
+    """Two while sensing, which both kernels do, and seven in a step: the nine of docs/gpu.md; four in predict.
+
+    Learning words take three more in a step and one more in predict.
+    """
+    parts = re.split(r"#line 1 ", source())[1:]
+    assert [len(re.findall(BARRIER, part)) for part in parts] == [0, 0, 2, 0, 0, 11 + 4]
+    inner = r"#if LEARNING\n.*?#endif"
+    assert sum(len(re.findall(BARRIER, block)) for block in re.findall(inner, parts[-1], re.DOTALL)) == 4
 
 
 @pytest.mark.parametrize(
     ("pattern", "by"),
     [
-        (r"board\[BOARD_SPIKES \+ at\]", "board[BOARD_SPIKES + at % SENSORY]"),
-        (r"BOARD_SPIKES \+ cycle \* SENSORY \+ \(packed_wire", "BOARD_SPIKES + (packed_wire"),
+        (r"board\[BOARD_SPIKES \+ at\]", "board[BOARD_SPIKES + at % INPUTS]"),
+        (r"BOARD_SPIKES \+ cycle \* INPUTS \+ \(packed_wire", "BOARD_SPIKES + (packed_wire"),
         (r"#define BARRIER\(\) __syncthreads\(\)", "#define BARRIER() __syncwarp()"),
         (r"u32 c0 = word", "u32 c0 = 0"),
         (r"c1 = clock\.now", "c1 = 0"),
@@ -146,6 +163,26 @@ def test_barriers_are_counted() -> None:
         (r"planes\.turn = place\.output % 32", "planes.turn = 0"),
         (r"clock\.now \+= 1;", ""),
         (r"copy\(row \+ ROW_PAIRS, pairs, PLANES \* PAIRS\);", ""),
+        (r" \^ generation >> 16", ""),
+        (r"generation & 0xFFFFu", "generation"),
+        (r"= n\[i\] & seen;", "= n[i];"),
+        (r"if \(forced && forced\[group\] >= 0\)", "if (forced)"),
+        (r"place\.word \+= POOL;", ""),
+        (r"copy\(echo_plane\(board, i\), carried, ECHOES\);", ""),
+        (r"copy\(board \+ BOARD_BEFORE \+ i \* LEARNING, carried", "copy(board + BOARD_BEFORE, carried"),
+        (r"echo_plane\(board, i\)\[echo\] = 0;", ""),
+        (r"board\[BOARD_BEFORE \+ i \* LEARNING \+ word\] = 0;", ""),
+        (r"board\[BOARD_COLLECTED\] = 0;", ""),
+        (r"row\[ROW_COLLECTED\] = board\[BOARD_COLLECTED\];", ""),
+        (r"\(s32\)board\[BOARD_COLLECTED\] \+ ", ""),
+        (r"2 \* DOPAMINE_LIMIT \? \(s32\)magnitude : 2 \* limit", "DOPAMINE_LIMIT ? (s32)magnitude : limit"),
+        (r"clock\.now % own\[PARAM_INNER_EVERY\] == 0", "true"),
+        (r"flag != FLAG_CONTINUE \|\| ", ""),
+        (r"planes\.turn = 0;", "planes.turn = 1;"),
+        (r"first % TILES", "0"),
+        (r"output == UNITS \? params", "output == UNITS ? 0 * params"),
+        (r"credited & 32u \? -share : share", "share"),
+        (r"weight >> 7 \? 256 : 0", "0"),
     ],
 )
 def test_planted_faults_are_caught(pattern: str, by: str) -> None:
@@ -154,10 +191,12 @@ def test_planted_faults_are_caught(pattern: str, by: str) -> None:
 
 def test_every_turn_is_needed() -> None:
     places = list(without(source(), r"turn_on\(planes\);"))
-    assert [caught(text) for text in places] == [True] * 3
+    assert [caught(text) for text in places] == [True] * 4
 
 
-@pytest.mark.parametrize("stream", [stream for stream in Stream if stream not in (Stream.EPISODE, Stream.EVALUATION)])
+@pytest.mark.parametrize(
+    "stream", [stream for stream in Stream if stream not in (Stream.EPISODE, Stream.BIRTH, Stream.EVALUATION)]
+)
 def test_a_wrong_stream_is_caught(stream: Stream) -> None:
     """Where each of them is drawn from: a counter with another last word."""
     uses = rf"(?<!define )STREAM_{stream.name}\b"

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hebbit.agents.config import AgentConfig
-from hebbit.backends import spec
+from hebbit.backends import cuda_backend, spec
 from hebbit.backends.cuda_backend import Call, DeviceBackend, from_rows, to_rows
 from hebbit.backends.cuda_layout import Layout, constants, defines, layout, source
 from hebbit.backends.shim_backend import SHARED_LIMIT, ShimBackend, ShimMachine
@@ -28,10 +28,30 @@ def test_rows_keep_every_array(config: BrainConfig) -> None:
 
 
 def test_parts_do_not_overlap() -> None:
-    made = layout(BrainConfig(3, 40, (3, 2), clusters=3), SHARED_LIMIT)
+    config = BrainConfig(3, 40, (3, 2), clusters=3, echo_delay=1, echo_pool=2, learning_words=2)
+    made = layout(config, SHARED_LIMIT)
     for places in (made.row, made.board):
         starts = list(places.values())
         assert starts == sorted(starts) and starts[0] == 0
+    inner = 13 * config.learning_units * config.learning_sources
+    assert made.row["EXCITEMENT"] - made.row["INNER"] == inner and made.row_bytes > 4 * inner
+
+
+def test_brains_take_turns_on_their_way_to_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = BrainConfig(2, 3, (2,), learning_words=1)
+    arrays, made = random_arrays(Dice(1, 2), config, 5), layout(config, SHARED_LIMIT)
+    at_once = to_rows(config, made, arrays)
+    monkeypatch.setattr(cuda_backend, "AT_ONCE", 2 * 32 * (config.outputs * config.words + 32 * 2))
+    assert [some.start for some in cuda_backend.portions(config, 5)] == [0, 2, 4]
+    assert np.array_equal(to_rows(config, made, arrays), at_once)
+    assert differences(arrays, from_rows(config, made, at_once)) == {}
+
+
+def test_without_learning_and_echo_words_nothing_is_kept_for_them() -> None:
+    """Default brains stay as small as they are."""
+    made = layout(AgentConfig().brain(4, (2,)), SHARED_LIMIT)
+    empty = [made.board[name] for name in ("FIRED", "SOURCES", "BEFORE", "CHANCES", "INNER_CREDIT", "INNER_MOVE")]
+    assert len(set(empty)) == 1 and made.row["EXCITEMENT"] == made.row["INNER"]
 
 
 def test_a_warp_holds_1024_neurons() -> None:
@@ -43,7 +63,7 @@ def test_a_warp_holds_1024_neurons() -> None:
 def test_bytes_of_a_brain_are_those_of_the_document() -> None:
     """docs/gpu.md quotes them."""
     made = layout(BrainConfig(8, 32, (2,), slots_min=8, slots_max=8), SHARED_LIMIT)
-    assert (made.row_bytes, made.shared_bytes, made.threads) == (6996, 9784, 32)
+    assert (made.row_bytes, made.shared_bytes, made.threads) == (7044, 9792, 32)
     made = layout(AgentConfig().brain(4, (2,)), SHARED_LIMIT)
     assert (made.warps, made.pairs_shared) == (2, True)
 
@@ -66,9 +86,10 @@ def test_every_size_is_used_by_the_text() -> None:
 def test_constants_are_the_contracts() -> None:
     text = constants()
     assert f"#define PARAM_CRITIC_RULE {int(Param.CRITIC_RULE)}\n" in text
-    table = re.search(r"EXPONENTIAL\[EXPONENTIAL_SIZE\] = \{([^}]*)\}", text)
+    table = re.search(r"TABLES\[\d+\] = \{([^}]*)\}", text)
     assert table is not None
-    assert [int(number) for number in table[1].split(",")] == spec.EXPONENTIAL.tolist()
+    assert [int(number) for number in table[1].split(",")] == [*spec.EXPONENTIAL, *spec.SIGMOID]
+    assert f"#define EXPONENTIAL_SIZE {len(spec.EXPONENTIAL)}\n" in text
 
 
 @pytest.mark.parametrize(
@@ -102,11 +123,11 @@ class SmallMachine(ShimMachine):
         return None
 
     def launch(self, module: Any, made: Layout, call: Call) -> None:
-        call.arguments[6][...] = 0
+        call.arguments[7][...] = 0
 
 
 CONFIG = BrainConfig(4, 32, (2,))
-RULES = np.zeros((1, 1, len(Param)), np.int32)
+RULES = AgentConfig().params()[None]
 
 
 def newborn(brains: int) -> dict[str, Any]:
@@ -141,6 +162,8 @@ def test_arrays_of_another_shape_are_refused() -> None:
         backend.run(state, seen[:, :, :3], rewards, flags)
     with pytest.raises(ValueError, match=r"^rewards must be of shape \[1, 1\], got \[1, 2\]"):
         backend.run(state, seen, np.zeros((1, 2), np.int32), flags)
+    with pytest.raises(ValueError, match=r"^forced must be of shape \[1, 1, 1\], got \[1, 1\]"):
+        backend.run(state, seen, rewards, flags, np.zeros((1, 1), np.int32))
     with pytest.raises(ValueError, match=r"^brains must be within 0\.\.0, got \[1\]"):
         backend.predict(
             state, np.ones(1, np.int64), seen[0], np.zeros((1, 32, 32), np.uint8), np.zeros(1, np.uint32), True

@@ -8,7 +8,7 @@ import pytest
 
 from hebbit.agents import SpikingAgent
 from hebbit.backends import load
-from hebbit.backends.cuda_layout import defines, layout
+from hebbit.backends.cuda_layout import RESIDENT_WARPS, defines, layout
 from hebbit.backends.shim_backend import SHARED_LIMIT, ShimBackend
 from hebbit.backends.spec import BrainConfig, Param
 from hebbit.scripts.conformance import SPECIFICATION, Case, Dice, differences, digest, lives, random_arrays, random_case
@@ -22,6 +22,12 @@ SHAPES = {
     "every word a cluster": BrainConfig(2, 9, (2,), cycles=2, clusters=11),
     "more than 32 outputs": BrainConfig(3, 5, (20, 30), cycles=2),
     "more groups than threads": BrainConfig(1, 1, (2,) * 40, cycles=2),
+    "echo words alone": BrainConfig(3, 5, (3,), cycles=8, echo_delay=3, echo_pool=4),
+    "more echo words than threads": BrainConfig(3, 33, (2,), cycles=2, echo_delay=20, echo_pool=30, clusters=2),
+    "one learning word": BrainConfig(2, 4, (2,), cycles=3, learning_words=1, learning_pool=True),
+    "a warp for each learning word": BrainConfig(2, 3, (2, 2), cycles=3, echo_delay=1, echo_pool=2, learning_words=3),
+    "an image": BrainConfig(12, 20, (2,), cycles=2, slots_max=8, echo_delay=1, echo_pool=3, tiles=3, row=9),
+    "learning words beyond shared memory": BrainConfig(3, 2, (170,), cycles=1, learning_words=1, learning_pool=True),
 }
 
 
@@ -33,10 +39,15 @@ def busy_case(config: BrainConfig, sensory: int = 0, drive: int = 0) -> Case:
         Param.CRITIC_RATE: 1 << 20, Param.ACTOR_RATE: 1 << 18, Param.RATE_AGE: 1000, Param.CRITIC_SHIFT: 2,
         Param.CRITIC_CHANCE: 128, Param.ACTOR_SHIFT: 1, Param.ACTOR_CHANCE: 128, Param.TEMPERATURE: 400,
         Param.MOTOR_BASE: 3, Param.SURPRISE_SHIFT: 4, Param.SURPRISE_FLOOR: 64, Param.DOPAMINE_CLIP: 4096,
+        Param.READS: 7, Param.TEMPERATURE_AGE: 400, Param.INNER_RATE: 1 << 16, Param.INNER_SHIFT: 1,
+        Param.INNER_CHANCE: 128, Param.INNER_SLOPE: 60, Param.INNER_BIAS: 5, Param.FEEDBACK: 16,
+        Param.CRITIC_FEEDBACK: 8, Param.INNER_EVERY: 2,
     }  # fmt: skip
     params = np.zeros((2, config.clusters, len(Param)), np.int32)
     for column, value in settings.items():
         params[..., column] = value
+    # each brain of the two has a rule of its own
+    params[:, :, Param.INNER_RULE] = np.arange(2)[:, None] + drive
     arrays = random_arrays(Dice(11, 0), config, 2)
     arrays["presentation"][:] = 500
     arrays["value"][:] = arrays["surprise"][:] = 1000
@@ -66,10 +77,18 @@ def test_a_large_block_draws_anew_what_a_small_one_keeps() -> None:
     assert_same_bits(ShimBackend(), case, 3)
 
 
+def test_more_learning_words_than_warps_agree() -> None:
+    case = busy_case(BrainConfig(1, 0, (2,), cycles=2, echo_pool=3, learning_words=18, clusters=3))
+    assert layout(case.config, SHARED_LIMIT).warps == RESIDENT_WARPS < case.config.learning_words
+    assert_same_bits(ShimBackend(), case, 2)
+
+
 def test_the_shapes_are_what_they_are_called() -> None:
     made = {name: layout(config, SHARED_LIMIT) for name, config in SHAPES.items()}
-    assert [one.warps for one in made.values()] == [1, 2, 3, 1, 2, 1, 1, 1]
-    assert [name for name, one in made.items() if not one.pairs_shared] == ["outputs beyond shared memory"]
+    assert [one.warps for one in made.values()] == [1, 2, 3, 1, 2, 1, 1, 1, 1, 3, 1, 3, 1, 1]
+    assert [name for name, one in made.items() if not one.pairs_shared] == [
+        "outputs beyond shared memory", "learning words beyond shared memory",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("shape", ["one warp", "two warps"])

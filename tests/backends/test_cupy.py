@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from hebbit.scripts.conformance import (
     SPECIFICATION,
     Case,
     Dice,
+    Observed,
     compare,
     differences,
     random_arrays,
@@ -41,6 +42,17 @@ ROOMY = BrainConfig(2, 65, (11, 2), cycles=2)
 """Weights and traces take more shared memory than a block has unasked."""
 
 
+LEARNING = BrainConfig(2, 3, (2,), cycles=2, echo_delay=1, echo_pool=2, learning_words=1, learning_pool=True)
+
+
+def stacked(steps: Sequence[Observed]) -> Observed:
+    """The arguments of a run from those of its steps; where a step forces nothing, its actions are free."""
+    seen, rewards, flags, forced = zip(*steps, strict=True)
+    shape = next(array.shape for array in forced if array is not None)
+    told = [np.full(shape, -1, np.int32) if array is None else array for array in forced]
+    return Observed(*(np.stack(column) for column in (seen, rewards, flags, told)))
+
+
 # the specification's bits
 
 
@@ -51,7 +63,9 @@ def test_random_brains_have_the_specifications_bits(double: Gpu, number: int) ->
     assert {launch.kernel for launch in double.launched} == {"run", "predict"}
 
 
-@pytest.mark.parametrize(("config", "threads"), [(SMALL, 32), (WIDE, 64), (BrainConfig(3, 0, (2,)), 32)])
+@pytest.mark.parametrize(
+    ("config", "threads"), [(SMALL, 32), (WIDE, 64), (BrainConfig(3, 0, (2,)), 32), (LEARNING, 32)]
+)
 def test_brains_of_every_width_have_the_specifications_bits(double: Gpu, config: BrainConfig, threads: int) -> None:
     dice = Dice(2, 7)
     case = Case(2, config, random_params(dice, 3, config.clusters), 9, random_arrays(dice, config, 3))
@@ -61,7 +75,8 @@ def test_brains_of_every_width_have_the_specifications_bits(double: Gpu, config:
 
 def test_a_run_is_its_steps_in_one_launch(double: Gpu) -> None:
     case, dice = random_case(7, 3), Dice(7, 5)
-    recorded = [np.stack(column) for column in zip(*(random_observed(dice, case) for _ in range(6)), strict=True)]
+    recorded = stacked([random_observed(dice, case) for _ in range(6)])
+    assert recorded.forced is not None and recorded.forced.min() < 0 <= recorded.forced.max()
     ends: list[tuple[NDArray[np.int32], Arrays]] = []
     for name in (SPECIFICATION, "cupy"):
         state = load(name).create(case.config, case.params, case.seed, case.arrays)
@@ -177,7 +192,10 @@ def test_moved_bytes_are_counted_exactly(double: Gpu) -> None:
     asked = (np.zeros(3, np.int64), nothing[:, :2], nothing, np.zeros(3, np.uint32), False)
     backend.predict(state, *asked)
     there += 3 * (4 + 2 * 32 + 3 * 32 + 4)
-    assert moved() == (there, back + 3 * (4 * (2 + 5 + 2 + 1) + 3 * 32))
+    back += 3 * (4 * (2 + 5 + 2 + 1) + 3 * 32)
+    assert moved() == (there, back)
+    backend.run(state, *shown(SMALL, 7), np.zeros((7, 2, 2), np.int32))
+    assert moved() == (there + 7 * 2 * (2 * 32 + 4 + 1 + 2 * 4), back + 7 * 2 * 2 * 4)
 
 
 def test_the_report_is_complete_and_goes_into_a_file(double: Gpu) -> None:

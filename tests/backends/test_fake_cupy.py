@@ -24,14 +24,15 @@ def launched(double: Gpu) -> Callable[..., None]:
     backend: Any = load("cupy")
     state = born(backend, WIDE)
     seen, rewards, flags = (cupy.asarray(array) for array in shown(WIDE))
-    actions = cupy.empty((1, 2, 1), np.int32)
-    usual = [state.memory, state.rules, state.groups, seen, rewards, flags, actions, np.uint32(5), np.uint32(1)]
+    forced, actions = cupy.empty((0,), np.int32), cupy.empty((1, 2, 1), np.int32)
+    arrays = [state.memory, state.rules, state.groups, seen, rewards, flags, forced, actions]
+    usual = [*arrays, np.uint32(5), np.uint32(1), np.uint32(0)]
 
     def launch(change: dict[int, Any] | None = None, drop: int = 0, **others: Any) -> None:
         arguments = [(change or {}).get(i, value) for i, value in enumerate(usual)]
         given = {"grid": (2,), "block": (64,), "shared_mem": state.layout.shared_bytes, **others}
         kernel = state.module["run"]
-        kernel(given["grid"], given["block"], tuple(arguments[: 9 - drop]), shared_mem=given["shared_mem"])
+        kernel(given["grid"], given["block"], tuple(arguments[: len(usual) - drop]), shared_mem=given["shared_mem"])
 
     return launch
 
@@ -44,11 +45,11 @@ def test_the_double_runs_what_is_right(launched: Callable[..., None], double: Gp
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"change": {7: 5}}, "a scalar must be"),
-        ({"change": {8: np.int64(1)}}, "a scalar must be"),
+        ({"change": {8: 5}}, "a scalar must be"),
+        ({"change": {9: np.int64(1)}}, "a scalar must be"),
         ({"change": {3: np.zeros((1, 2, 2, 32), np.uint8)}}, "on the device"),
         ({"change": {4: np.uint32(1)}}, "on the device"),
-        ({"drop": 1}, "9 arguments"),
+        ({"drop": 1}, "11 arguments"),
         ({"shared_mem": 0}, "too few"),
         ({"shared_mem": STATIC_LIMIT + 4}, "not asked for"),
         ({"block": (96,)}, "launch bound"),

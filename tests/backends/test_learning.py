@@ -1,21 +1,27 @@
 """The specification's learning rule: credit, traces, dopamine and weights, each against a statement of its own."""
 
-from math import sqrt
+from fractions import Fraction
+from math import comb, sqrt
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from hebbit.backends.equations import (
+    Clock,
     Volley,
     actor_dopamine,
     added_trace,
     credit,
+    feedback_weights,
+    learning_credit,
+    learning_signal,
     moved_weights,
     step_and_chance,
     surprise,
 )
-from hebbit.backends.spec import Backend, BrainConfig, Flag, Param, empty_arrays
+from hebbit.backends.spec import SIGMOID, Backend, BrainConfig, Flag, Param, empty_arrays
 
 I32 = NDArray[np.int32]
 
@@ -156,6 +162,7 @@ def learned_weights(backend: Backend, dopamine: int, trace: int) -> NDArray[np.i
     config = BrainConfig(48, 16, (2,))
     params = np.zeros((4, 1, len(Param)), np.int32)
     params[..., [Param.CRITIC_RATE, Param.ACTOR_RATE, Param.DOPAMINE_CLIP]] = RATE, RATE, 1 << 20
+    params[..., [Param.READS, Param.INNER_EVERY]] = 7, 1
     arrays = empty_arrays(config, np.arange(4, dtype=np.uint32))
     arrays["traces"][:, :-1], arrays["traces"][:, -1] = trace, abs(trace)
     arrays["value"][:] = 256
@@ -178,3 +185,157 @@ def test_one_step_moves_weights_by_dopamine_times_rate_times_trace(backend: Back
 
 def test_no_dopamine_moves_nothing(backend: Backend) -> None:
     assert not learned_weights(backend, 0, 15).any()
+
+
+def test_a_forced_action_is_credited(backend: Backend) -> None:
+    """Three units that always fire: the forced one gains 10/16 of the counts, the others lose 5/16."""
+    config = BrainConfig(1, 0, (3,))
+    params = np.zeros((1, 1, len(Param)), np.int32)
+    params[..., [Param.MOTOR_BASE, Param.READS, Param.INNER_EVERY]] = 256, 7, 1
+    for unit in range(3):
+        state = backend.create(config, params, 3, empty_arrays(config, np.zeros(1, np.uint32)))
+        shown, flags = np.full((1, 1, 32), 15, np.uint8), np.full(1, Flag.START, np.uint8)
+        forced = np.full((1, 1), unit, np.int32)
+        assert backend.step(state, shown, np.zeros(1, np.int32), flags, forced).tolist() == [[unit]]
+        traces = backend.export(state)["traces"][0, :-1, 0]
+        assert (traces[unit] == 5).all()
+        for other in {0, 1, 2} - {unit}:
+            assert set(traces[other].tolist()) == {-2, -3}
+
+
+def test_feedback_is_the_credited_sum_of_outgoing_weights() -> None:
+    weights = np.array([[10, -128], [-3, 127], [5, 1]], np.int32)
+    # 6 sixteenths for the first motor unit, 2 against the second, and the critic's 16
+    assert feedback_weights(weights, ints(6, 2), ints(1, -1), 16).tolist() == [60 + 6 + 80, -768 - 254 + 16]
+    assert feedback_weights(weights, ints(0, 0), ints(1, -1), 0).tolist() == [0, 0]
+
+
+def test_learning_signals_by_hand() -> None:
+    chances, counts, before, feedback = ints(128, 0, 255, 64), ints(4, 0, 8, 3), ints(6, 2, 8, 0), ints(-100, 9, 9, 50)
+
+    def signal(rule: int) -> list[int]:
+        found: list[int] = learning_signal(rule, chances, counts, before, 8, feedback.astype(np.int64)).tolist()
+        return found
+
+    # 4 p (1 - p) of 64 is 64 for a half, 48 for a quarter, and nearly nothing at the ends
+    assert signal(0) == [-6400, 0, 0, 2400]
+    # 32 times the 256 n - 8 p: what is expected is no surprise
+    assert signal(1) == [0, 0, 32 * 8, 32 * 256]
+    # 8192 times the spikes after, less those before
+    assert signal(2) == [-2 * 8192, -2 * 8192, 0, 3 * 8192]
+
+
+@pytest.mark.parametrize("cycles", [1, 3, 8, 15])
+def test_reinforce_has_no_mean(cycles: int) -> None:
+    """Over all counts, each with its binomial chance, the surprise is zero but for the floor."""
+    for p in (0, 1, 64, 128, 255):
+        mean = Fraction(0)
+        for n in range(cycles + 1):
+            found = learning_signal(1, ints(p), ints(n), ints(0), cycles, np.zeros(1, np.int64))
+            mean += comb(cycles, n) * Fraction(p, 256) ** n * Fraction(256 - p, 256) ** (cycles - n) * int(found[0])
+        assert -1 < mean <= 0
+
+
+@pytest.mark.parametrize("sixteenths", [0.0, 0.3, 1.0, 7.75, 15.9, 16.0, 40.0])
+def test_learning_credit_is_rounded_by_chance_and_at_most_all_of_the_count(sixteenths: float) -> None:
+    signal = np.full(4096, round(sixteenths * 4096), np.int64)
+    signal[1::2] *= -1
+    shares, signs = learning_credit(signal, 16, Clock(4, 0, (1, 2), False))
+    expected = min(16.0, sixteenths)
+    assert set(shares.tolist()) <= {int(expected), min(16, int(expected) + 1)}
+    assert abs(shares.mean() - expected) < 5 * 0.5 / sqrt(4096) and (expected % 1 != 0) == (shares.std() > 0)
+    assert signs.tolist() == ([1, -1] * 2048 if sixteenths else [1] * 4096)
+
+
+def learner(backend: Backend, every: int, **arrays: int) -> Any:
+    """A brain of one learning word that reads one sensory word, at presentation 1.
+
+    Two actions that fire alike. Nothing decays; a dopamine of 3000 moves weights of full traces for sure.
+    """
+    config = BrainConfig(1, 0, (2,), learning_words=1)
+    params = np.zeros((1, 1, len(Param)), np.int32)
+    params[..., [Param.MOTOR_BASE, Param.READS, Param.DOPAMINE_CLIP]] = 256, 7, 1 << 20
+    params[..., [Param.INNER_EVERY, Param.INNER_RATE]] = every, (1 << 24) // 3000
+    made = empty_arrays(config, np.zeros(1, np.uint32))
+    made["presentation"][:] = 1
+    for name, value in arrays.items():
+        made[name][:] = value
+    return backend.create(config, params, 3, made)
+
+
+def met(backend: Backend, state: Any, reward: int, flag: Flag) -> dict[str, NDArray[Any]]:
+    """Arrays after a silent observation with a reward, the first action forced."""
+    silence, forced = np.zeros((1, 1, 32), np.uint8), np.zeros((1, 1), np.int32)
+    backend.step(state, silence, np.full(1, reward, np.int32), np.full(1, flag, np.uint8), forced)
+    return backend.export(state)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_inner_weights_move_by_what_was_collected_when_it_is_time(backend: Backend, sign: int) -> None:
+    state = learner(backend, 3, inner_traces=15)
+    for collected in (1000, 2000):
+        arrays = met(backend, state, sign * 1000, Flag.CONTINUE)
+        assert arrays["collected"].tolist() == [sign * collected] and not arrays["inner_weights"].any()
+    arrays = met(backend, state, sign * 1000, Flag.CONTINUE)
+    moved = sign * arrays["inner_weights"]
+    # all of them with chance 15/16
+    assert arrays["collected"].tolist() == [0] and set(np.unique(moved)) == {0, 1}
+    assert abs(moved.mean() - 15 / 16) < 5 * sqrt(15) / 16 / sqrt(moved.size)
+    met(backend, state, sign * 1000, Flag.CONTINUE)
+    again = met(backend, state, sign * 1000, Flag.CONTINUE)
+    assert np.array_equal(again["inner_weights"], arrays["inner_weights"])
+
+
+def test_an_episode_that_ends_does_not_wait(backend: Backend) -> None:
+    for flag in (Flag.TERMINATED, Flag.TRUNCATED):
+        state = learner(backend, 1000, inner_traces=-15, collected=1000)
+        arrays = met(backend, state, 2000, flag)
+        assert arrays["inner_weights"].mean() < -0.8
+        assert arrays["collected"].tolist() == [0] and not arrays["inner_traces"].any()
+
+
+def test_what_is_collected_has_a_limit(backend: Backend) -> None:
+    state = learner(backend, 1000, collected=-65000)
+    assert met(backend, state, -30000, Flag.CONTINUE)["collected"].tolist() == [-65535]
+
+
+def inner_traces(backend: Backend, rule: int, gain: int, carried: int) -> NDArray[np.int8]:
+    """Traces [32, 32] of a learning word after one loud observation; its first half excites the first motor unit.
+
+    Both motor units fire alike and the first is forced: 8/16 for it, 8/16 against the other.
+    """
+    config = BrainConfig(1, 0, (2,), learning_words=1)
+    params = np.zeros((1, 1, len(Param)), np.int32)
+    params[..., [Param.MOTOR_BASE, Param.READS, Param.INNER_EVERY]] = 256, 7, 1
+    params[..., [Param.INNER_RULE, Param.FEEDBACK]] = rule, gain
+    arrays = empty_arrays(config, np.zeros(1, np.uint32))
+    arrays["weights"][0, 0, 1] = np.where(np.arange(32) < 16, 100, -100)
+    arrays["excitement"][:] = carried
+    state = backend.create(config, params, 3, arrays)
+    loud, forced = np.full((1, 1, 32), 15, np.uint8), np.zeros((1, 1), np.int32)
+    backend.step(state, loud, np.zeros(1, np.int32), np.full(1, Flag.CONTINUE, np.uint8), forced)
+    traces: NDArray[np.int8] = backend.export(state)["inner_traces"][0, :, 0]
+    return traces
+
+
+def test_feedback_credit_follows_the_sign_of_outgoing_weights(backend: Backend) -> None:
+    """8 times 100 times 64, times 10 of 65536: 7.8 sixteenths of eight spikes."""
+    assert SIGMOID[128] == 128
+    traces = inner_traces(backend, 0, 10, 0)
+    assert set(np.unique(traces[:16])) <= {3, 4} and set(np.unique(traces[16:])) <= {-3, -4}
+    assert abs(np.abs(traces).mean() - 800 * 64 * 10 / 65536 / 2) < 0.2
+
+
+def test_reinforce_credits_units_that_fired_more_than_expected(backend: Backend) -> None:
+    """A spike more than the four expected: 32 * 256, times 16 of 65536, is two sixteenths, and so one of eight."""
+    traces = inner_traces(backend, 1, 16, 0)
+    assert all(len(set(row)) == 1 for row in traces.tolist())
+    assert {int(row[0]) for row in traces} > {-1, 0, 1}
+
+
+@pytest.mark.parametrize(("carried", "sign"), [(0, 1), (15, -1)])
+def test_timing_credits_spikes_after_the_sources_and_punishes_those_before(
+    backend: Backend, carried: int, sign: int
+) -> None:
+    traces = sign * inner_traces(backend, 2, 16, carried)
+    assert (traces >= 0).all() and traces.mean() > 3

@@ -75,7 +75,8 @@ def test_the_fingerprint_of_the_kernels_sees_every_source(tmp_path: Path, monkey
     monkeypatch.setattr(numba_kernels, "__file__", str(tmp_path / "numba_kernels.py"))
     fingerprint: Any = numba_kernels.source_fingerprint
     seen = {fingerprint()}
-    sources = [*sorted(tmp_path.glob("numba_*.py")), tmp_path / "spec.py", tmp_path / "philox.py"]
+    others = ("spec.py", "tables.py", "params.py", "philox.py", "wiring.py")
+    sources = [*sorted(tmp_path.glob("numba_*.py")), *(tmp_path / name for name in others)]
     for path in sources:
         path.write_text(path.read_text() + "# changed\n")
         seen.add(fingerprint())
@@ -91,13 +92,18 @@ def test_the_fingerprint_of_the_kernels_sees_every_source(tmp_path: Path, monkey
         ({"seed": 2**32}, "a seed of"),
         ({"traces": -1}, "no negative traces of the critic"),
         ({"excitement": 16}, "excitement of 0..15"),
+        ({"inner_traces": 16}, "inner traces within +-15"),
+        ({"inner_traces": -16}, "inner traces within +-15"),
+        ({"collected": 65536}, "collected within the dopamine limit"),
+        ({"collected": -65536}, "collected within the dopamine limit"),
     ],
 )
 def test_what_backends_would_not_hold_alike_is_refused(backend: Backend, change: Any, text: str) -> None:
-    config = spec.BrainConfig(1, 1, (2,))
+    config = spec.BrainConfig(1, 1, (2,), learning_words=1)
     arrays = spec.empty_arrays(config, np.zeros(1, np.uint32))
     params = np.zeros((1, 1, len(spec.Param)), np.int32)
-    for name in ("traces", "excitement"):
+    params[..., [spec.Param.READS, spec.Param.INNER_EVERY]] = 7, 1
+    for name in ("traces", "excitement", "inner_traces", "collected"):
         arrays[name][:] = change.get(name, 0)
     if "params" in change:
         params[..., change["params"][0]] = change["params"][1]
@@ -108,6 +114,7 @@ def test_what_backends_would_not_hold_alike_is_refused(backend: Backend, change:
 def test_an_unknown_flag_is_refused(backend: Backend) -> None:
     config = spec.BrainConfig(1, 1, (2,))
     params = np.zeros((1, 1, len(spec.Param)), np.int32)
+    params[..., [spec.Param.READS, spec.Param.INNER_EVERY]] = 7, 1
     state = backend.create(config, params, 0, spec.empty_arrays(config, np.zeros(1, np.uint32)))
     with pytest.raises(ValueError, match="7"):
         backend.step(state, np.zeros((1, 1, 32), np.uint8), np.zeros(1, np.int32), np.full(1, 7, np.uint8))

@@ -10,10 +10,19 @@ from numpy.typing import NDArray
 
 from hebbit.backends import numba_planes as planes
 from hebbit.backends import numba_rows
-from hebbit.backends.numba_layout import B, columns, from_blocks, layout, to_blocks
+from hebbit.backends.numba_layout import (
+    B,
+    Size,
+    carried_columns,
+    columns,
+    from_blocks,
+    layout,
+    source_columns,
+    to_blocks,
+)
 from hebbit.backends.numba_learning import moved_weights
 from hebbit.backends.numba_planes import load4
-from hebbit.backends.numba_pool import fires
+from hebbit.backends.numba_pool import fires, loudness
 from hebbit.backends.planes import pack, unpack
 from hebbit.backends.spec import BrainConfig
 
@@ -66,16 +75,32 @@ def test_pack_and_unpack() -> None:
     assert pack(5 * lane_3, 4).tolist() == [[8], [0], [8], [0]]
 
 
-@pytest.mark.parametrize(("sensory", "pool"), [(1, 0), (16, 16), (17, 33)])
-def test_blocks_hold_every_word_once(sensory: int, pool: int) -> None:
-    config = BrainConfig(sensory, pool, (1,))
-    blocks = -(-sensory // B) + -(-pool // B)
-    values = np.random.default_rng(1).integers(0, 2**32, (2, 5, sensory + pool), dtype=np.uint32)
-    laid = to_blocks(values, columns(config), blocks)
-    assert laid.shape == (2, blocks, 5, B)
-    assert np.array_equal(from_blocks(laid, columns(config)), values)
-    assert np.count_nonzero(laid) == np.count_nonzero(values), "padding is zero"
-    assert (np.diff(layout(config)[10:20]) >= 0).all() and layout(config)[9] == blocks
+@pytest.mark.parametrize(("sensory", "pool", "learning", "echo"), [(1, 0, 0, 0), (16, 16, 16, 1), (17, 33, 17, 18)])
+def test_blocks_hold_every_word_once(sensory: int, pool: int, learning: int, echo: int) -> None:
+    config = BrainConfig(sensory, pool, (1,), learning_words=learning, echo_pool=echo, learning_pool=True)
+    sizes = layout(config)
+    for place, size, words in (
+        (columns(config), Size.BLOCKS, (sensory + echo, pool, learning)),
+        (source_columns(config), Size.SOURCE_BLOCKS, (sensory + echo, pool)),
+        (carried_columns(config), Size.CARRIED_BLOCKS, (pool, echo, learning)),
+    ):
+        blocks = sum(-(-number // B) for number in words)
+        assert sizes[size] == blocks
+        values = np.random.default_rng(1).integers(0, 2**32, (2, 5, sum(words)), dtype=np.uint32)
+        laid = to_blocks(values, place, blocks)
+        assert laid.shape == (2, blocks, 5, B)
+        assert np.array_equal(from_blocks(laid, place), values)
+        assert np.count_nonzero(laid) == np.count_nonzero(values), "padding is zero"
+
+
+PARTS = [(Size.EXCITEMENT, Size.MEMORY), (Size.THRESHOLD, Size.WIRES), (Size.NUMBERS, Size.G)]
+
+
+@pytest.mark.parametrize("parts", PARTS)
+def test_parts_of_a_row_follow_one_another(parts: tuple[Size, Size]) -> None:
+    config = BrainConfig(2, 3, (2,), learning_words=1, echo_delay=1)
+    starts = layout(config)[parts[0] : parts[1]]
+    assert starts[0] == 0 and (np.diff(starts) > 0).all()
 
 
 def test_add_saturating() -> None:
@@ -143,6 +168,16 @@ def test_chance_of_256(chance: int) -> None:
         return (planes.wins(low, high, planes.digits(chance)),)
 
     assert np.array_equal(mapped(wins, number % 16, number // 16, 1, chance), number < chance)
+
+
+@pytest.mark.parametrize("cycles", range(1, 16))
+def test_loudness_is_the_intensity_of_an_echo(cycles: int) -> None:
+    def loud(n: Any, _: Any, cycles: Any) -> Any:
+        return loudness(n, cycles)
+
+    counts = np.arange(32, dtype=np.int32)[None] % (cycles + 1)
+    found = mapped(loud, counts, counts, 4, cycles)
+    assert found.tolist() == [[min(15, 16 * n // cycles) for n in counts[0].tolist()]]
 
 
 def test_fires() -> None:

@@ -1,14 +1,24 @@
-"""The specification's pool neurons: excitement, firing, decay, base rate, and what a presentation makes of them."""
+"""The specification's pool, echo and learning neurons, and what a presentation makes of them."""
 
-from math import sqrt
+from math import exp, sqrt
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hebbit.backends.equations import Clock, anneal, lose, pool_cycle
+from hebbit.backends import spec
+from hebbit.backends.equations import (
+    Clock,
+    anneal,
+    echoed,
+    learning_chances,
+    learning_counts,
+    lose,
+    pool_cycle,
+    sensory_spikes,
+)
 from hebbit.backends.numpy_backend import NumpyBackend, present
-from hebbit.backends.spec import BrainConfig, Param, Stream, empty_arrays
+from hebbit.backends.spec import Backend, BrainConfig, Flag, Param, Stream, empty_arrays
 from hebbit.backends.wiring import source_lane
 
 I32 = NDArray[np.int32]
@@ -128,13 +138,121 @@ def test_anneal() -> None:
 def test_the_pool_sees_this_cycles_sensory_spikes_and_counts_them() -> None:
     config = BrainConfig(3, 5, (1,), cycles=15, slots_min=1, slots_max=1)
     params = np.zeros((1, 1, len(Param)), np.int32)
-    params[..., Param.GAIN] = 15
+    params[..., [Param.GAIN, Param.READS, Param.INNER_EVERY]] = 15, 7, 1
     state = NumpyBackend().create(config, params, 9, empty_arrays(config, np.array([2], np.uint32)))
     intensity = np.random.default_rng(0).integers(0, 16, (3, 32)).astype(np.int32)
-    counts, excitement, spikes = present(state, 0, intensity, full(0, 5), Clock(0, 0, (9, 2), False))
-    wiring = state.wirings[0]
+    shown = present(state, 0, intensity, full(0, 5), Clock(0, 0, (9, 2), False))
+    wiring, spikes = state.wirings[0], shown.spikes
     for word in range(5):
         lane = source_lane(wiring.rotation[word, 0], wiring.xor[word, 0])
         assert np.array_equal(spikes[:, 3 + word], spikes[:, wiring.source[word, 0], lane])
-    assert np.array_equal(counts, spikes.sum(axis=0)) and counts.max() <= 15
-    assert not excitement.any()
+    assert np.array_equal(shown.counts, spikes.sum(axis=0)) and shown.counts.max() <= 15
+    assert not shown.carried.any()
+
+
+def test_echoes_by_hand() -> None:
+    counts = np.zeros((3, 32), np.int32)
+    counts[0], counts[2] = np.arange(32) % 9, 8
+    found = echoed(counts, np.array([2, 0, 1], np.int32), 8)
+    assert found[0].tolist() == [15] * 32 and not found[2].any()
+    assert found[1, :9].tolist() == [0, 2, 4, 6, 8, 10, 12, 14, 15]
+    assert echoed(counts[:1] % 4, np.zeros(1, np.int32), 3)[0, :4].tolist() == [0, 5, 10, 15]
+
+
+def test_an_echo_of_eight_cycles_of_phase_code_fires_as_often_as_its_source() -> None:
+    counts = np.tile(np.arange(32, dtype=np.int32) % 9, (5, 1))
+    shown = echoed(counts, np.arange(5, dtype=np.int32), 8)
+    for now in range(20):
+        clock = Clock(now, 0, (5, 6), False)
+        spikes = sum(sensory_spikes(shown, cycle, params_of(1), clock) for cycle in range(8))
+        assert np.array_equal(spikes, counts)
+
+
+def relay(backend: Backend, flags: list[Flag]) -> tuple[list[I32], list[I32]]:
+    """Observations [2, 32] and the counts [6, 32] that they left: two sensory words and two echoes of each.
+
+    The critic's traces are wiped in every presentation, so they are the counts.
+    """
+    config = BrainConfig(2, 0, (2,), echo_delay=2)
+    params = np.zeros((1, 1, len(Param)), np.int32)
+    params[..., [Param.CRITIC_CHANCE, Param.READS, Param.INNER_EVERY]] = 256, 7, 1
+    state = backend.create(config, params, 3, empty_arrays(config, np.zeros(1, np.uint32)))
+    rng, shown, counted = np.random.default_rng(1), [], []
+    for flag in flags:
+        shown.append(rng.integers(0, 16, (2, 32)).astype(np.int32))
+        backend.step(state, shown[-1][None].astype(np.uint8), np.zeros(1, np.int32), np.full(1, flag, np.uint8))
+        counted.append(backend.export(state)["traces"][0, -1].astype(np.int32))
+    return shown, counted
+
+
+def test_a_relay_of_depth_two_repeats_the_last_two_presentations(backend: Backend) -> None:
+    shown, counted = relay(backend, [Flag.START] + [Flag.CONTINUE] * 4)
+    for now in range(5):
+        for delay in range(3):
+            own = counted[now][2 * delay : 2 * delay + 2]
+            expected = (shown[now - delay] + 1) // 2 if now >= delay else np.zeros((2, 32), np.int32)
+            assert np.array_equal(own, expected)
+
+
+@pytest.mark.parametrize("end", [Flag.START, Flag.TERMINATED, Flag.TRUNCATED])
+def test_an_echo_does_not_outlive_its_episode(backend: Backend, end: Flag) -> None:
+    _, counted = relay(backend, [Flag.START, Flag.CONTINUE, end, Flag.CONTINUE])
+    assert counted[1][2:4].any() and not counted[3][4:].any()
+    assert counted[3][2:4].any() == (end == Flag.START), "what an episode began with is heard again"
+
+
+def test_learning_table_is_the_rounded_logistic_function() -> None:
+    expected = [min(255, round(256 / (1 + exp((128 - i) / 16)))) for i in range(256)]
+    assert spec.SIGMOID.tolist() == expected and spec.SIGMOID.dtype == np.int32
+
+
+def test_learning_chances_by_hand() -> None:
+    counts, weights = np.zeros((2, 32), np.int32), np.zeros((4, 2, 32), np.int32)
+    counts[0, 3], counts[1, 31] = 8, 2
+    weights[0, 0, 3], weights[1, 1, 31], weights[2, 0, 4] = 4, -1, 127
+    weights[3, 0, 3], weights[3, 1, 31] = 1, -4
+    # half a step of the index for each weight and spike: +16, -1, nothing, and 4 - 4
+    params = params_of(1, INNER_SLOPE=32768)
+    assert learning_chances(counts, weights, params).tolist() == [spec.SIGMOID[i] for i in (144, 127, 128, 128)]
+    params = params_of(1, INNER_SLOPE=32768, INNER_BIAS=-20)
+    assert learning_chances(counts, weights, params).tolist() == [spec.SIGMOID[i] for i in (124, 107, 108, 108)]
+    # a negative sum is floored: -2 * 20000 / 65536
+    params = params_of(1, INNER_SLOPE=20000)
+    assert learning_chances(counts, weights, params)[1] == spec.SIGMOID[127]
+
+
+def test_learning_chances_stay_within_their_table() -> None:
+    weights = np.array([-128, 127], np.int32)[:, None, None] * np.ones((2, 40, 32), np.int32)
+    params = params_of(1, INNER_SLOPE=1 << 20)
+    assert learning_chances(full(15), weights, params).tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("chance", [0, 1, 128, 255])
+def test_learning_neurons_fire_by_chance_in_every_cycle(chance: int) -> None:
+    counts = learning_counts(np.full(32 * WORDS, chance, np.int32), 15, TRAINING)
+    assert counts.shape == (WORDS, 32) and counts.max() <= 15
+    assert abs(counts.mean() / 15 - chance / 256) <= bound(chance / 256, 15 * 32 * WORDS)
+
+
+def test_calm_learning_neurons_fire_the_rounded_expectation() -> None:
+    calm = Clock(9, Stream.EVALUATION, (5, 6), True)
+    chances = np.arange(0, 256, 8, dtype=np.int32)
+    # 256 / 8 chances make a spike of 8 cycles; a half is rounded up
+    assert learning_counts(chances, 8, calm)[0].tolist() == [(i + 2) // 4 for i in range(32)]
+
+
+@pytest.mark.parametrize("pool", [False, True])
+def test_learning_words_fire_after_the_pool_in_the_same_presentation(pool: bool) -> None:
+    config = BrainConfig(1, 1, (1,), slots_min=1, slots_max=1, learning_words=1, learning_pool=pool)
+    arrays = empty_arrays(config, np.array([2], np.uint32))
+    # silent by bias, driven to the full by the last word that they read
+    arrays["inner_weights"][0, :, -1] = 127
+    params = np.zeros((1, 1, len(Param)), np.int32)
+    columns = [Param.GAIN, Param.READS, Param.INNER_EVERY, Param.INNER_SLOPE, Param.INNER_BIAS]
+    params[..., columns] = 15, 7, 1, 1 << 20, -128
+    state = NumpyBackend().create(config, params, 9, arrays)
+    for intensity, expected in ((0, 0), (15, 8 * 255 / 256)):
+        shown = present(state, 0, full(intensity, 1), full(0, 2), Clock(0, 0, (9, 2), False))
+        assert (shown.chances == (255 if intensity else 0)).all()
+        assert abs(shown.counts[-1].mean() - expected) < 5 * sqrt(8 / 256 / 32) * (intensity > 0) + 1e-9
+        assert np.array_equal(shown.carried[-1], shown.counts[-1])

@@ -8,7 +8,17 @@ import pytest
 from numpy.typing import NDArray
 
 from hebbit.backends import spec
-from hebbit.backends.equations import Clock, act, drawn_unit, floor_ratio, motor_chances, motor_spikes, readout
+from hebbit.backends.equations import (
+    Clock,
+    act,
+    drawn_unit,
+    floor_ratio,
+    motor_chances,
+    motor_spikes,
+    readout,
+    seen,
+    sharpened,
+)
 from hebbit.backends.spec import BrainConfig, Param
 
 I32 = NDArray[np.int32]
@@ -77,15 +87,16 @@ def test_motor_table_is_the_rounded_exponential() -> None:
 
 def test_motor_chances_by_hand() -> None:
     drives = np.array([100, 100 + ONE_NAT, -9000, -50, -50 - 2 * ONE_NAT], np.int32)
-    assert motor_chances(drives, (3, 2), params_of()).tolist() == [94, 256, 0, 256, 35]
-    assert motor_chances(drives, (3, 2), params_of(MOTOR_BASE=40)).tolist() == [94, 256, 40, 256, 40]
-    assert motor_chances(drives, (3, 2), params_of(TEMPERATURE=0)).tolist() == [256] * 5
-    assert motor_chances(drives, (3, 2), params_of(TEMPERATURE=2048)).tolist() == [155, 256, 0, 256, 94]
+    assert motor_chances(drives, (3, 2), params_of(), 0).tolist() == [94, 256, 0, 256, 35]
+    assert motor_chances(drives, (3, 2), params_of(MOTOR_BASE=40), 0).tolist() == [94, 256, 40, 256, 40]
+    assert motor_chances(drives, (3, 2), params_of(TEMPERATURE=0), 0).tolist() == [256] * 5
+    assert motor_chances(drives, (3, 2), params_of(TEMPERATURE=2048), 0).tolist() == [155, 256, 0, 256, 94]
 
 
 def test_motor_chances_of_the_widest_drives_do_not_overflow() -> None:
     drives = np.array([-32768, 32512], np.int32)
-    assert motor_chances(drives, (2,), params_of(TEMPERATURE=1 << 20)).tolist() == [0, 256]
+    params = params_of(TEMPERATURE=1 << 20, TEMPERATURE_AGE=1 << 20)
+    assert motor_chances(drives, (2,), params, 1 << 31).tolist() == [0, 256]
 
 
 def test_motor_spikes_at_both_ends() -> None:
@@ -119,16 +130,16 @@ def test_drawn_unit_is_uniform_where_nothing_fired() -> None:
 def test_calm_action_is_the_strongest_unit_and_the_lowest_of_equals() -> None:
     config = BrainConfig(1, 0, (3, 2, 2))
     drives = np.array([1, 5, 5, -3, -2, 0, 0], np.int32)
-    volley = act(drives, config, params_of(), clock_of(0, calm=True))
+    volley = act(drives, config, params_of(), clock_of(0, calm=True), 0)
     assert volley.actions.tolist() == [1, 1, 0]
-    assert volley.spikes.tolist() == motor_chances(drives, config.groups, params_of()).tolist()
+    assert volley.spikes.tolist() == motor_chances(drives, config.groups, params_of(), 0).tolist()
 
 
 def test_actions_are_sampled_by_softmax() -> None:
     """One nat between two units: the better one is chosen with chance 1 / (1 + 1/e), within the table's rounding."""
     config, presentations = BrainConfig(1, 0, (2, 2), cycles=1), 600
     drives = np.array([0, ONE_NAT, ONE_NAT, 0], np.int32)
-    volleys = [act(drives, config, params_of(), clock_of(now)) for now in range(presentations)]
+    volleys = [act(drives, config, params_of(), clock_of(now), now) for now in range(presentations)]
     p = 1 / (1 + math.exp(-1))
     for better, group in ((1, 0), (0, 1)):
         for draws in ([v.actions[group] for v in volleys], [v.seconds[group] for v in volleys]):
@@ -138,7 +149,7 @@ def test_actions_are_sampled_by_softmax() -> None:
 
 def test_groups_and_second_draws_are_independent() -> None:
     config, presentations = BrainConfig(1, 0, (2, 2), cycles=1), 600
-    volleys = [act(np.zeros(4, np.int32), config, params_of(), clock_of(now)) for now in range(presentations)]
+    volleys = [act(np.zeros(4, np.int32), config, params_of(), clock_of(now), now) for now in range(presentations)]
     draws = np.array([[v.actions[0], v.actions[1], v.seconds[0], v.seconds[1]] for v in volleys]) == 1
     for i in range(4):
         for j in range(i):
@@ -148,6 +159,38 @@ def test_groups_and_second_draws_are_independent() -> None:
 
 def test_act_has_one_volley_for_each_unit_and_action_for_each_group() -> None:
     config = BrainConfig(1, 0, (3, 1))
-    volley = act(np.zeros(4, np.int32), config, params_of(), clock_of(0))
+    volley = act(np.zeros(4, np.int32), config, params_of(), clock_of(0), 0)
     assert volley.spikes.tolist() == [32 * 8] * 4
     assert volley.actions[1] == 0 and volley.seconds[1] == 0
+
+
+def test_a_forced_unit_is_the_action_whatever_fired() -> None:
+    config, drives = BrainConfig(1, 0, (3, 2, 2)), np.array([0, 9000, 0, 9000, 0, 9000, 0], np.int32)
+    for now in range(5):
+        free = act(drives, config, params_of(), clock_of(now), now)
+        volley = act(drives, config, params_of(), clock_of(now), now, np.array([2, -1, 1], np.int32))
+        assert free.actions.tolist() == [1, 0, 0] and volley.actions.tolist() == [2, 0, 1]
+        assert np.array_equal(volley.spikes, free.spikes) and np.array_equal(volley.seconds, free.seconds)
+
+
+@pytest.mark.parametrize("reads", range(1, 8))
+def test_readouts_see_kinds_of_words(reads: int) -> None:
+    config = BrainConfig(2, 3, (1,), echo_delay=1, learning_words=2)
+    counts = np.arange(1, 10, dtype=np.int32)[:, None] * np.ones((9, 32), np.int32)
+    first, second, third = (int(bool(reads & kind)) for kind in (1, 2, 4))
+    expected = [first * n for n in (1, 2, 3, 4)] + [second * n for n in (5, 6, 7)] + [third * n for n in (8, 9)]
+    found = seen(counts, config, reads)
+    assert found[:, 0].tolist() == found[:, 31].tolist() == expected
+
+
+def test_temperature_doubles_and_stops_at_four_times_its_start() -> None:
+    assert [sharpened(600, 0, age) for age in (0, 1, 10**9)] == [600] * 3
+    assert [sharpened(600, 100, age) for age in (0, 1, 50, 100, 300, 301, 10**9)] == [600, 606, 900, 1200, *[2400] * 3]
+    drives = np.array([100, 100 + ONE_NAT], np.int32)
+    assert motor_chances(drives, (2,), params_of(TEMPERATURE_AGE=10), 10).tolist() == [35, 256]
+
+
+def test_calm_brains_are_as_old_as_they_are() -> None:
+    drives = np.array([100, 100 + ONE_NAT], np.int32)
+    params, config = params_of(TEMPERATURE_AGE=10), BrainConfig(1, 0, (2,))
+    assert act(drives, config, params, clock_of(0, calm=True), 10).spikes.tolist() == [35, 256]

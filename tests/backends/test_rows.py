@@ -113,6 +113,21 @@ def test_nibble_planes() -> None:
 
 
 @njit
+def bytes_of(numbers: Any, at: Any) -> Any:
+    return rows.byte_planes(rows.pointer(numbers), at)
+
+
+def test_byte_planes() -> None:
+    numbers = np.random.default_rng(3).integers(0, 256, 64).astype(np.uint8)
+    for at in (0, 32, 7):
+        found = bytes_of(numbers, at)
+        expected = [
+            sum((int(x) >> digit & 1) << lane for lane, x in enumerate(numbers[at : at + 32])) for digit in range(8)
+        ]
+        assert [int(plane) for plane in found] == expected
+
+
+@njit
 def sixteen(first: Any, third: Any, now: Any, stream: Any, k0: Any, k1: Any, found: Any) -> None:
     words = rows.load(rows.pointer(first), 0), rows.load(rows.pointer(third), 0)
     answer = rows.philox_row(words[0], now, words[1], stream, k0, k1)

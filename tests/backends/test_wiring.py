@@ -15,7 +15,7 @@ from hebbit.backends.numba_backend import wire_numbers
 from hebbit.backends.numba_layout import WIRE, B
 from hebbit.backends.philox import lanes
 from hebbit.backends.spec import BrainConfig
-from hebbit.backends.wiring import Wiring, source_lane, thresholds, wire
+from hebbit.backends.wiring import Wiring, echo_sources, source_lane, thresholds, wire
 
 rows: Any = numba_rows
 """To a type checker an intrinsic is the function that compiles it."""
@@ -114,6 +114,36 @@ def test_a_new_generation_rewires_its_word_alone() -> None:
     new = wire(config, generation, KEY)
     same = [all(np.array_equal(a[w], b[w]) for a, b in zip(old, new, strict=True)) for w in range(64)]
     assert same == [w % 2 == 1 for w in range(64)]
+
+
+def test_a_word_may_bear_another_words_name() -> None:
+    """The upper half of a generation is XORed with the word's number: words swap their wirings, or keep them."""
+    config = config_of(2, 4, 64)
+    names = np.arange(64, dtype=np.uint32) ^ 5
+    for era in (0, 9):
+        old = wire(config, np.full(64, era, np.uint32), KEY)
+        new = wire(config, np.full(64, 5 << 16 | era, np.uint32), KEY)
+        assert all(np.array_equal(a[names], b) for a, b in zip(old, new, strict=True))
+    # a brain of the last 24 words of 64
+    few = wire(
+        config_of(2, 4, 24), (np.arange(24, dtype=np.uint32) ^ np.arange(40, 64, dtype=np.uint32)) << np.uint32(16), KEY
+    )
+    every = wire(config, np.zeros(64, np.uint32), KEY)
+    assert all(np.array_equal(a[40:], b) for a, b in zip(every, few, strict=True))
+
+
+def test_echo_words_form_delay_lines_and_then_draw_pool_and_learning_words() -> None:
+    config = BrainConfig(3, 400, (1,), echo_delay=2, echo_pool=512, learning_words=112)
+    sources = echo_sources(config, KEY)
+    assert sources.shape == (518,) and sources[:6].tolist() == [0, 1, 2, 3, 4, 5]
+    assert_uniform(sources[6:] - config.inputs, 512)
+    assert len(set(sources[6:].tolist())) < 512, "with repetition"
+    assert not np.array_equal(sources, echo_sources(config, (2024, 8)))
+
+
+def test_pool_words_read_echo_words_too() -> None:
+    config = BrainConfig(2, 512, (1,), slots_min=4, slots_max=4, echo_delay=2, echo_pool=1)
+    assert_uniform(wire(config, np.zeros(512, np.uint32), KEY).source[:, 0], 7)
 
 
 @pytest.mark.parametrize("key", [(2025, 7), (2024, 8), (7, 2024)])

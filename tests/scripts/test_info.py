@@ -8,6 +8,7 @@ import pytest
 
 from hebbit import backends
 from hebbit.agents import EnvSpec, SpikingAgent
+from hebbit.agents.structure import prune
 from hebbit.scripts.info import measure
 
 Cli = Callable[..., Any]
@@ -44,6 +45,33 @@ def test_a_brain(cli: Cli) -> None:
     assert table["bytes"] == "2,344: 160 in 4-bit states, 1,344 in 8-bit weights, 840 in traces of 4 bits and a sign"
     assert table["spikes per step"].endswith("over 200 steps") and "of 3,584 possible" in table["spikes per step"]
     assert table["environment"] == "CartPole-v1" and table["backend"] == "numba"
+
+
+def test_a_brain_with_learning_and_echo_words(cli: Cli) -> None:
+    config = {"pool_words": 3, "learning_words": 2, "learning_pool": True, "echo_delay": 1, "cycles": 2}
+    SpikingAgent("CartPole-v1", config=config, backend="numpy").save("a.zip")
+    table = {line[:17].strip(): line[17:].strip() for line in cli("info a.zip")[1].splitlines()}
+    assert table["neurons"] == "480: 128 sensory, 128 echo, 96 pool, 64 learning, 64 motor"
+    # 3 outputs read 13 words, 64 learning neurons read 11; pool, echo and learning words outlive a presentation
+    assert table["synapses"].endswith("23,776 that learn") and (3 * 13 + 64 * 11) * 32 == 23_776
+    assert table["bytes"].startswith("38,780: 144 in 4-bit states, 23,776 in 8-bit weights, 14,860 in traces")
+    assert table["pool words"] == "3 in use" and "re-wired" not in table
+
+
+def test_words_that_were_rewired(cli: Cli) -> None:
+    config = {"pool_words": 3, "cycles": 2, "rewire_every": 10, "rewire_protect": 1, "rewire_until": 50}
+    agent = SpikingAgent("CartPole-v1", config=config, backend="numpy").learn(60)
+    agent.save("a.zip")
+    table = {line[:17].strip(): line[17:].strip() for line in cli("info a.zip")[1].splitlines()}
+    often = agent.arrays()["generation"][0]
+    assert often.sum() == 4
+    wanted = f"{(often > 0).sum()} of 3 words, 4 times in all, one of them {often.max()} times; last after 50 steps"
+    assert (table["pool words"], table["re-wired"]) == ("3 in use", wanted)
+    kept = int(often.argmax())
+    prune(agent, [kept]).save("b.zip")
+    table = {line[:17].strip(): line[17:].strip() for line in cli("info b.zip")[1].splitlines()}
+    assert table["pool words"] == "1 in use, 2 of 3 pruned"
+    assert table["re-wired"].startswith(f"1 of 1 words, {often[kept]} times in all")
 
 
 def test_spikes_are_measured_over_whole_episodes_and_alike_everywhere() -> None:

@@ -42,6 +42,7 @@ from hebbit.scripts.instructions_warp import Program, Tally, Warp, run_block
 SMALL = BrainConfig(8, 32, (2,), slots_min=8, slots_max=8)
 DEFAULT = AgentConfig().brain(4, (2,))
 THREE_SENSORY_ROWS = BrainConfig(8, 32, (9,), slots_min=2, slots_max=2)
+LEARNING = BrainConfig(2, 4, (2,), cycles=3, echo_delay=1, echo_pool=1, learning_words=1, learning_pool=True)
 FEW = 2
 """Presentations that are counted here."""
 
@@ -89,7 +90,7 @@ def test_nothing_is_lost(config: BrainConfig) -> None:
 
 
 def test_every_instruction_of_the_binary_is_listed() -> None:
-    binary, _ = cubin(layout(SMALL, SHARED_LIMITS[80]), 80, ("--generate-line-info",))
+    binary, _ = cubin(layout(LEARNING, SHARED_LIMITS[80]), 80, ("--generate-line-info",))
     for name, kernel in kernels(binary).items():
         size = len(instructions_text.sections(binary)[f".text.{name}"][1])
         assert len(kernel.instructions) * instructions_text.INSTRUCTION_BYTES == size
@@ -100,7 +101,7 @@ def test_every_instruction_of_the_binary_is_listed() -> None:
 
 def test_lines_belong_to_functions() -> None:
     known = count.functions_by_line()
-    assert known["cuda_bits.cu"][46] == "scaled" and known["cuda_kernels.cu"][64] == "run"
+    assert known["cuda_bits.cu"][46] == "scaled" and known["cuda_kernels.cu"][76] == "run"
     assert known["cuda_learning.cu"][5] == "" and known["cuda_bits.cu"][47] == ""
     named = {name for names in known.values() for name in names} - {""}
     assert named == {*re.findall(r"^INLINE [^(]*?(\w+)\(", source(), re.MULTILINE), "run", "predict"}
@@ -110,10 +111,10 @@ def test_lines_belong_to_functions() -> None:
 # How often some places are executed, found out twice: by counters planted in the text on the shim, and by the emulator.
 MARKS = {
     "pair summed": "      mine = weighted(",
-    "pair changed": "    for (u32 i = 0; i < 5; ++i) e[i] = pairs[",
+    "pair changed": "    for (u32 i = 0; i < 5; ++i) e[i] = pair[",
     "prepared": "      prepare(planes, 0, 4, clock);",
     "slot": "    u32 packed_wire = board[BOARD_WIRES",
-    "sensory word": "    packed(intensity + 32 * word, lane, planes);",
+    "sensory word": "    packed(intensity[32 * word + lane], planes);",
 }
 SIGNS = {
     "pair summed": ("sums: sum_weights/weighted", "LDS", 8),
@@ -289,6 +290,30 @@ def test_unknown_instructions_are_refused_when_they_are_reached() -> None:
         run("NOP\nQUUX.3D R1, R2\nEXIT")
     with pytest.raises(UnknownInstructionError, match="'SHFL.UP PT, R1, R2, 0x1, 0x0'"):
         run("SHFL.UP PT, R1, R2, 0x1, 0x0\nEXIT")
+
+
+SIGNED = """
+S2R R0, SR_LANEID
+IADD3 R1, R0, -0x10, RZ
+MOV R4, 0x10
+MOV R5, 0x7
+LEA R2, P0, R1, R4, 0x1
+LEA.HI.X.SX32 R3, R1, R5, 0x1, P0
+IMAD.HI R6, R1, 0x40000000, RZ
+VIMNMX.U16x2 R7, PT, R1, 0xf000f, PT
+EXIT
+"""
+
+
+def test_signs_and_halves_are_kept_apart() -> None:
+    words = run(SIGNED)[0][0].registers.words
+    number = np.arange(LANES, dtype=np.int64) - 16
+    place = words[2].astype(np.int64) | words[3].astype(np.int64) << 32
+    assert place.tolist() == ((7 << 32 | 0x10) + 2 * number).tolist()
+    assert words[6].view(np.int32).tolist() == (number >> 2).tolist()
+    assert words[7].tolist() == [0xF000F if one < 0 else min(one, 15) for one in number.tolist()]
+    with pytest.raises(UnknownInstructionError, match="VIMNMX.S16x2"):
+        run(SIGNED.replace("U16x2", "S16x2"))
 
 
 def test_every_function_of_three_words() -> None:

@@ -106,7 +106,7 @@ def one_by_one(
         sent = np.where(fired == 1, chance[split:] >= one.dropped, chance[split:] < one.spurious)
         counts += np.concatenate([seen, sent & ~silent.reshape(-1, LANES)])
     drives, values = eq.readout(counts, arrays["weights"][agent.active].astype(np.int32), config)
-    volley = eq.act(drives, config, params, clock)
+    volley = eq.act(drives, config, params, clock, int(arrays["presentation"][agent.active]))
     return volley.actions, volley.spikes, values, counts.sum(), excitement
 
 
