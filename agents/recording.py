@@ -117,7 +117,7 @@ class BrainRecorder:
         """What was recorded, copied, oldest first; the latest TD error is known with the next presentation."""
         agent = self.agent
         gamma = float(agent.state.params[self.brain, 0, Param.GAMMA]) / ONE_GAMMA
-        unit = 2.0**agent.config.reward_bits
+        unit = agent.rewards.gauges[self.brain].unit or 1.0
         return Recording(**self.tape.unrolled(), groups=agent.decoder.groups, unit=unit, gamma=gamma)
 
     def predict(
@@ -275,7 +275,7 @@ class BrainRecorder:
         """Note the reward; an episode that ended has no next answer, so its value is found now."""
         opened, agent = self._open, self.agent
         assert opened is not None
-        opened.reward = int(agent._integer_rewards([reward])[0])
+        opened.reward = agent.rewards.integer(self.brain, reward)
         self.tally.met(reward, end)
         if opened.place is not None:
             self.tape.amend(opened.place, {"reward": reward, "end": end})

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 CONTINUE, TERMINATED = int(Flag.CONTINUE), int(Flag.TERMINATED)
 HUGE, TINY = 1e30, 1e-30
 """Rewards beyond HUGE count as HUGE; returns below TINY are none."""
+FAR = 1e50
+"""Beyond all that a brain can know of its rewards; no product of two such numbers leaves the range of floats."""
 HORIZON = 1024.0
 """Most steps over which rewards are thought to add up before any return was seen; matters where gamma is almost 1."""
 LIMIT = -WEIGHT_MIN * float(UNIT)
@@ -201,8 +203,9 @@ def judge(scale: RewardScale, arrays: Mapping[str, NDArray[Any]]) -> None:
     counted = (own["age"] >= 0) & (own["age"] <= own["seen"])
     sizes = np.stack([own[name] for name in ("ends", "size", "largest", "unit")])
     # comparisons with what is no number are false
-    within = (sizes >= 0).all(axis=0) & (sizes < np.inf).all(axis=0) & (np.abs(own["total"]) < np.inf)
-    if not (counted & within & (own["ends"] <= 1) & ((own["age"] > 0) | (own["unit"] == 0))).all():
+    within = (sizes >= 0).all(axis=0) & (sizes <= FAR).all(axis=0) & (np.abs(own["total"]) <= FAR)
+    known = np.where(own["age"] > 0, own["unit"] >= 1 / FAR, False) | (own["unit"] == 0)
+    if not (counted & within & known & (own["ends"] <= 1)).all():
         raise CheckpointError("the checkpoint holds scales of rewards that no agent has; use another copy")
 
 

@@ -65,7 +65,7 @@ class Recording:
     groups: tuple[int, ...]
     """Motor units of each group."""
     unit: float
-    """A reward of 1 in the brain's units: 2**reward_bits."""
+    """A reward of 1 in the brain's units when the recording began; 1 if its scale was not known yet."""
     gamma: float
     """Discount."""
 

@@ -123,7 +123,8 @@ INLINE s32 fire_learning(const u32 *inner, const s32 *params, const Clock &clock
   FOR_EACH_WORD(word, LEARNING) {
     s64 drive = learning_drive(inner, word, board);
     s64 index = 128 + params[PARAM_INNER_BIAS] + (drive * params[PARAM_INNER_SLOPE] >> 16);
-    u32 chance = SIGMOID[index < 0 ? 0 : index > 255 ? 255 : index];
+    s32 beyond = (s32)(index >> 8);  // 0 for an index of 0..255
+    u32 chance = SIGMOID[beyond == 0 ? (u32)index : beyond < 0 ? 0u : 255u];
     board[BOARD_CHANCES + 32 * word + lane] = chance;
     packed(trials(word, lane, chance, clock), n);
     if (lane == 0) spikes += write_counts(board, INPUTS + POOL + word, n, 4, params);

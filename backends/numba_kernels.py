@@ -123,7 +123,7 @@ def step_brain(sizes, params, seed, memory, wires, scratch, reward, flag, forcin
     if flag != Flag.START:
         learn_all(sizes, params, memory, wires, scratch, drives, reward, flag, now, k0, k1)
     if flag == Flag.START or flag == Flag.CONTINUE:
-        act(sizes, params, scratch, drives, volley, seconds, actions, now, 0, k0, k1, False)
+        act(sizes, params, scratch, drives, volley, seconds, actions, now, now, 0, k0, k1, False)
         if forcing:
             force(sizes, forced, actions)
         credit(sizes, params, volley, seconds, actions, share, sign)
@@ -250,13 +250,14 @@ def compile_steps(fingerprint):
         for i in range(len(brains)):
             own, wire = pointer(memory[brains[i]]), pointer(wires[brains[i]])
             param, now, k1 = pointer(params[brains[i]]), U(0) if calm else presentations[i], own[sizes[BRAIN]]
+            age = own[sizes[PRESENTATION]]
             pack_carried(size, excitement[i], work)
             copy_bytes(intensities[i], sizes[D], octets(beyond(work, sizes[NUMBERS])))
             present_all(size, param, own, wire, work, now, stream, seed, k1, calm)
             readout(size, param, own, wire, work, drives)
             spikes[i] = spike_sum(size, wire, work, EVERYTHING, -1)
             action, spike = pointer(actions[i]), pointer(volley[i])
-            act(size, param, work, drives, spike, seconds, action, now, stream, seed, k1, calm)
+            act(size, param, work, drives, spike, seconds, action, age, now, stream, seed, k1, calm)
             for k in range(sizes[K]):
                 values[i, k] = drives[sizes[A] + k]
             unpack_carried(size, work, after[i])

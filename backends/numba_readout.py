@@ -162,10 +162,10 @@ def strongest(drives, start, size):
 
 
 @njit
-def act(sizes, params, scratch, drives, volley, seconds, actions, now, stream, k0, k1, calm):
-    """Motor volley and the action of each group."""
+def act(sizes, params, scratch, drives, volley, seconds, actions, age, now, stream, k0, k1, calm):
+    """Motor volley and the action of each group; the age is the brain's own, whatever the clock says."""
     start = 0
-    chances(sizes, params, drives, volley, U(0) if calm else now)
+    chances(sizes, params, drives, volley, age)
     if not calm:
         fire(sizes, params, scratch, volley, now, U(Stream.MOTOR + stream), k0, k1)
     for group in range(sizes[G]):

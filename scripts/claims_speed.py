@@ -88,7 +88,8 @@ def run(options: argparse.Namespace) -> int:
 
 def lives(env_id: str, steps: int, repeats: int, config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Time some lives and their parts, one after the other: seconds {whole, part: [wall, cpu]} of each."""
-    settings = AgentConfig().replace(config)
+    # a scale that sets itself changes the brain between two presentations, and the parts are repeated one by one
+    settings = AgentConfig().replace({**config, "reward_scale": "fixed"})
     record(env_id, min(steps, 100), 0, settings)  # compiles the kernels
     return [timed_life(env_id, steps, FIRST_SEED + repeat, settings) for repeat in range(repeats)]
 

@@ -126,6 +126,8 @@ def random_config(dice: Dice) -> BrainConfig:
     slope = dice.between(0, 2)
     # learning words are slow in the specification
     learning = dice.between(1, 2) if dice.one_in(3) else 0
+    divisors = [tiles for tiles in range(1, sensory + 1) if sensory % tiles == 0]
+    tiles = divisors[dice.between(0, len(divisors) - 1)] if dice.one_in(4) else 0
     return BrainConfig(
         sensory_words=sensory,
         pool_words=pool,
@@ -140,6 +142,8 @@ def random_config(dice: Dice) -> BrainConfig:
         echo_pool=dice.between(0, min(3, pool + learning)),
         learning_words=learning,
         learning_pool=dice.one_in(2),
+        tiles=tiles,
+        row=dice.between(1, 40) if tiles else 0,
     )
 
 

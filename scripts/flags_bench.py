@@ -51,7 +51,10 @@ def benchmark(parser: argparse.ArgumentParser) -> None:
     """Flags of benchmark."""
     add = parser.add_argument
     add(
-        "--suite", required=True, metavar="NAME|FILE.toml", help="classic, box2d, minatar, smoke, or a file of your own"
+        "--suite",
+        required=True,
+        metavar="NAME|FILE.toml",
+        help="classic, box2d, minatar, memory, smoke, or a file of your own",
     )
     add("--baselines", type=names, default=(), metavar="A,B", help="any of ppo, a2c, dqn, qrdqn, ars (default: none)")
     add(

@@ -27,10 +27,12 @@ FOUND = 86
 RANDOM = ("--backend", "cupy", "--brains", "6", "--presentations", "4")
 SHAPES = (
     BrainConfig(3, 40, (3, 2), cycles=3, slots_min=1, slots_max=3, clusters=3, threshold_slope=1),
+    BrainConfig(3, 33, (2,), cycles=2, echo_delay=1, echo_pool=3, learning_words=3, learning_pool=True),
     BrainConfig(9, 33, (150, 3), cycles=1),
     BrainConfig(2, 65, (11, 2), cycles=2),
 )
-"""Several warps; weights and traces in device memory; more shared memory than a block has unasked."""
+"""Several warps; echo and learning words; weights and traces in device memory; more shared memory than a block has
+unasked."""
 
 
 def find(environment: Mapping[str, str]) -> str:

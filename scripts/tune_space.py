@@ -94,7 +94,7 @@ DIMENSIONS: tuple[Dimension, ...] = (
     Options("step_age", (0, 3_000, 10_000, 30_000, 100_000), "when steps begin to shrink, so that noise averages out"),
     Range("temperature", 4.0, 40.0, "how greedy the policy can become: too much explores too little", "log"),
     Options("surprise_shift", (0, 6, 8, 10, 12), "whether and how slowly the actor's dopamine is normalised"),
-    Range("reward_bits", 2, 12, "8-bit values must hold the returns: the larger these are, the fewer bits"),
+    Range("reward_steps", 30.0, 120.0, "8-bit values must hold the returns: finer, or with room to grow"),
     Range("base_rate", 0.0005, 0.02, "spontaneous spikes, which let a young brain try everything", "log"),
     Options("motor_base", (0.0, 0.004, 0.008, 0.016, 0.03), "the least exploration that always remains"),
     Range("cycles", 4, 12, "graded counts against the time of a step"),

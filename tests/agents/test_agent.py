@@ -344,7 +344,7 @@ def test_rewards_that_are_no_numbers_are_refused(reward: float, brains: int) -> 
 
 
 def test_rewards_are_rounded_and_clipped() -> None:
-    agent = newborn(config={**SMALL, "reward_bits": 2})
+    agent = newborn(config={**SMALL, "reward_scale": "fixed", "reward_bits": 2}, brains=8)
     rewards = [0.0, 0.124, 0.125, -0.125, -0.126, 1.0, 1e9, -1e9]
     assert agent._integer_rewards(rewards).tolist() == [0, 0, 1, 0, -1, 4, 32767, -32767]
 

@@ -85,6 +85,7 @@ def test_slots_are_in_order() -> None:
         ("pool_words", "1_024", 1024), ("pool_words", 12, 12), ("reward_bits", "-3", -3), ("gamma", "0.5", 0.5),
         ("gamma", "1e-1", 0.1), ("gamma", 1, 1.0), ("motor_ramp", "true", True), ("motor_ramp", "False", False),
         ("motor_ramp", "1", True), ("motor_ramp", 0, False), ("motor_ramp", True, True), ("drive", "sum", "sum"),
+        ("reward_scale", "fixed", "fixed"), ("reward_steps", "64", 64.0),
     ],
 )  # fmt: skip
 def test_text_is_converted(name: str, text: Any, value: Any) -> None:
@@ -168,6 +169,14 @@ def test_a_trace_decays_by_that_much(keep: float) -> None:
         x = np.full_like(number, trace)
         kept = equations.lose(x, np.int32(shift), rounding, np.int32(chance), number)  # type: ignore[arg-type]  # scalars broadcast
         assert kept.mean() == pytest.approx(trace * (1 - chance / 256 / 2**shift), abs=1e-9)
+
+
+@pytest.mark.parametrize("steps", [0.0, 0.99, 127.01])
+def test_returns_span_what_eight_bits_hold(steps: float) -> None:
+    assert AgentConfig().reward_scale == "auto"
+    assert [AgentConfig(reward_steps=ends).reward_steps for ends in (1, 127)] == [1, 127]
+    with pytest.raises(HebbitError, match=f"reward_steps must lie in 1..127, got {steps}"):
+        AgentConfig(reward_steps=steps)
 
 
 def test_integers_of_the_defaults() -> None:

@@ -17,7 +17,7 @@ from hebbit.backends import equations as eq
 from hebbit.backends.numpy_backend import NumpyBackend
 from hebbit.backends.spec import ONE_GAMMA, Param
 
-SMALL: dict[str, Any] = {"pool_words": 6, "warmup": 200}
+SMALL: dict[str, Any] = {"pool_words": 6, "warmup": 200, "reward_scale": "fixed"}
 
 
 class Places(gym.Env[Any, Any]):

@@ -16,6 +16,7 @@ from gymnasium import spaces
 
 from hebbit.agents import EnvSpec, HebbitError, SpikingAgent, checkpoint
 from hebbit.agents.errors import CheckpointError
+from hebbit.agents.rewards import FIELDS
 from hebbit.backends.spec import CANONICAL
 
 CONFIG = {"pool_words": 4, "warmup": 100}
@@ -87,7 +88,7 @@ def go_on_alike(*agents: SpikingAgent, steps: int = 100) -> None:
 @pytest.mark.parametrize("brains", [1, 3])
 @pytest.mark.parametrize("env", [CARTPOLE, "Pendulum-v1", "FrozenLake-v1", ORDERED])
 def test_a_loaded_agent_goes_on_as_if_never_stopped(env: str, brains: int, tmp_path: Path) -> None:
-    agent = trained(env, brains=brains)
+    agent = trained(env, 152, brains=brains)
     assert max(agent.books.lengths) > 0
     again = saved(agent, tmp_path)
     assert again.digest() == agent.digest() and again.config == agent.config
@@ -305,7 +306,8 @@ def test_forged_settings_give_a_sentence_or_an_agent(top: str, genuine: checkpoi
 def names_of_arrays() -> list[str]:
     ranges = [f"encoder_{name}" for name in ("seen", "mean", "square", "low", "scale")]
     episodes = ["units", "intensities", "history", "history_lengths", "returns", "recent", "recent_lengths"]
-    return [*CANONICAL, *ranges, *episodes]
+    structure = [f"structure_{name}" for name in ("clock", "born", "words")]
+    return [*CANONICAL, *ranges, *structure, *(f"reward_{name}" for name in FIELDS), *episodes]
 
 
 def test_these_are_all_arrays(genuine: checkpoint.Checkpoint) -> None:

@@ -213,7 +213,7 @@ def test_a_replay_repeats_or_says_that_it_cannot() -> None:
 
 
 # What the brains make of it.
-CONFIG = {"pool_words": 4, "gamma": 0.9, "critic_step": 0.32}
+CONFIG = {"pool_words": 4, "gamma": 0.9, "critic_step": 0.32, "reward_scale": "fixed", "optimism": 0}
 
 
 def valued(agent: SpikingAgent, observation: list[float]) -> float:

@@ -112,6 +112,7 @@ def test_every_shape_occurs(cases: list[conformance.Case]) -> None:
     assert {config.echo_delay for config in configs} == {0, 1, 2}
     assert {config.echo_pool for config in configs} == {0, 1, 2, 3}
     assert {config.learning_words for config in configs} == {0, 1, 2}
+    assert {config.tiles for config in configs} >= {0, 1, 2, 3}
     assert {config.learning_pool for config in configs if config.learning_words} == {False, True}
     assert {len(case.params) for case in cases} == {1, 2, 3}
 

@@ -59,15 +59,17 @@ def case(number: int) -> Case:
         Param.ACTOR_RATE: 5000, Param.RATE_AGE: 0, Param.CRITIC_SHIFT: 1, Param.CRITIC_CHANCE: 128,
         Param.ACTOR_SHIFT: 1, Param.ACTOR_CHANCE: 128, Param.TEMPERATURE: 300, Param.MOTOR_BASE: 20,
         Param.MOTOR_RULE: 0, Param.SURPRISE_SHIFT: 0, Param.DOPAMINE_CLIP: 5000,
-        Param.READS: 6 if number == 4 else 7,
-        Param.TEMPERATURE_AGE: 0, Param.INNER_RULE: 0, Param.INNER_RATE: 9000, Param.INNER_SHIFT: 1,
-        Param.INNER_CHANCE: 128, Param.INNER_SLOPE: 60, Param.INNER_BIAS: 0, Param.FEEDBACK: 9,
+        Param.READS: 6 if number == 4 else 7, Param.TEMPERATURE_AGE: 300 * (number > 0),
+        Param.INNER_RULE: 0, Param.INNER_RATE: 9000, Param.INNER_SHIFT: 1, Param.INNER_CHANCE: 128,
+        Param.INNER_SLOPE: 60, Param.INNER_BIAS: 0, Param.FEEDBACK: 9,
         Param.CRITIC_FEEDBACK: 8, Param.INNER_EVERY: 1 + number % 2,
     }  # fmt: skip
     for column, value in settings.items():
         params[..., column] = value
     arrays = random_arrays(Dice(3, 0), config, 2)
-    arrays["value"][:] = 1000
+    # dopamine beyond its limit, against what was collected and between two times that it is used
+    arrays["value"][:], arrays["collected"][:] = (-150000, -60000) if number == 5 else (1000, 0)
+    arrays["presentation"][:] = 401
     arrays["generation"][:] = Dice(number, 13).integers(0, 2**32 - 1, arrays["generation"].shape)
     arrays["inner_weights"][:] = Dice(number, 12).integers(-60, 60, arrays["inner_weights"].shape)
     arrays["excitement"][:] *= not quiet
@@ -180,6 +182,8 @@ def test_barriers_are_counted() -> None:
         (r"flag != FLAG_CONTINUE \|\| ", ""),
         (r"planes\.turn = 0;", "planes.turn = 1;"),
         (r"first % TILES", "0"),
+        (r"clock, clock\.now, board", "clock, 0, board"),
+        (r"row\[ROW_PRESENTATION\], board", "0, board"),
         (r"output == UNITS \? params", "output == UNITS ? 0 * params"),
         (r"credited & 32u \? -share : share", "share"),
         (r"weight >> 7 \? 256 : 0", "0"),

@@ -1,5 +1,6 @@
 """The text of the CUDA kernels on the host: the specification's bits, whatever the order of the threads."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,18 @@ from hebbit.backends import load
 from hebbit.backends.cuda_layout import RESIDENT_WARPS, defines, layout
 from hebbit.backends.shim_backend import SHARED_LIMIT, ShimBackend
 from hebbit.backends.spec import BrainConfig, Param
-from hebbit.scripts.conformance import SPECIFICATION, Case, Dice, differences, digest, lives, random_arrays, random_case
+from hebbit.scripts.conformance import (
+    SPECIFICATION,
+    Case,
+    Dice,
+    Observed,
+    differences,
+    digest,
+    lives,
+    random_arrays,
+    random_case,
+    random_observed,
+)
 
 SHAPES = {
     "one warp": BrainConfig(8, 32, (2,), slots_min=8, slots_max=8),
@@ -52,6 +64,14 @@ def busy_case(config: BrainConfig, sensory: int = 0, drive: int = 0) -> Case:
     arrays["presentation"][:] = 500
     arrays["value"][:] = arrays["surprise"][:] = 1000
     return Case(11, config, params, 5, arrays)
+
+
+def stacked(steps: Sequence[Observed]) -> Observed:
+    """The arguments of a run from those of its steps; where a step forces nothing, its actions are free."""
+    seen, rewards, flags, forced = zip(*steps, strict=True)
+    shape = next(array.shape for array in forced if array is not None)
+    told = [np.full(shape, -1, np.int32) if array is None else array for array in forced]
+    return Observed(*(np.stack(column) for column in (seen, rewards, flags, told)))
 
 
 def assert_same_bits(backend: ShimBackend, case: Case, presentations: int) -> None:
@@ -110,6 +130,17 @@ def test_many_brains_are_many_single_ones() -> None:
     assert digest({name: array[2:3] for name, array in backend.export(states[0]).items()}) == digest(
         backend.export(states[1])
     )
+
+
+def test_a_run_with_forced_actions_is_its_steps() -> None:
+    case, dice = random_case(8, 3), Dice(8, 5)
+    seen = stacked([random_observed(dice, case) for _ in range(6)])
+    assert seen.forced is not None and seen.forced.min() < 0 <= seen.forced.max()
+    ends = []
+    for backend in (load(SPECIFICATION), ShimBackend()):
+        state = backend.create(case.config, case.params, case.seed, case.arrays)
+        ends.append({"actions": backend.run(state, *seen), **backend.export(state)})
+    assert differences(*ends) == {}
 
 
 def test_a_checkpoint_goes_on_in_the_same_bits(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from hebbit.scripts.conformance import (
     SPECIFICATION,
     Case,
     Dice,
-    Observed,
     compare,
     differences,
     random_arrays,
@@ -34,6 +33,7 @@ from hebbit.scripts.conformance import (
     random_params,
 )
 from tests.backends.fake_cupy import MODULE, SHARED_LIMIT, STATIC_BYTES, STATIC_LIMIT, Gpu, born, forget, shown
+from tests.backends.test_cuda_shim import stacked
 
 SMALL = BrainConfig(2, 3, (3, 2), cycles=2, clusters=2)
 WIDE = BrainConfig(2, 40, (2,), cycles=2)
@@ -43,14 +43,6 @@ ROOMY = BrainConfig(2, 65, (11, 2), cycles=2)
 
 
 LEARNING = BrainConfig(2, 3, (2,), cycles=2, echo_delay=1, echo_pool=2, learning_words=1, learning_pool=True)
-
-
-def stacked(steps: Sequence[Observed]) -> Observed:
-    """The arguments of a run from those of its steps; where a step forces nothing, its actions are free."""
-    seen, rewards, flags, forced = zip(*steps, strict=True)
-    shape = next(array.shape for array in forced if array is not None)
-    told = [np.full(shape, -1, np.int32) if array is None else array for array in forced]
-    return Observed(*(np.stack(column) for column in (seen, rewards, flags, told)))
 
 
 # the specification's bits

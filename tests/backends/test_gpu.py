@@ -24,7 +24,7 @@ from hebbit.backends.spec import RANGES, BrainConfig, Param, empty_arrays
 from hebbit.scripts.conformance import Case, Dice, Observed, compare, differences, lives, random_case, random_observed
 from tests.backends.test_agreement import lively_case
 from tests.backends.test_cuda_compile import BRAINS
-from tests.backends.test_cuda_shim import SHAPES, busy_case
+from tests.backends.test_cuda_shim import SHAPES, busy_case, stacked
 
 pytestmark = pytest.mark.gpu
 
@@ -50,8 +50,7 @@ def default_case(brains: int) -> Case:
 def recorded(case: Case, steps: int) -> Observed:
     """What the brains of a case meet in so many steps."""
     dice = Dice(case.number, 6)
-    seen = [random_observed(dice, case) for _ in range(steps)]
-    return Observed(*(np.stack(column) for column in zip(*seen, strict=True)))
+    return stacked([random_observed(dice, case) for _ in range(steps)])
 
 
 def after(name: str, case: Case, seen: Observed) -> dict[str, NDArray[Any]]:
@@ -97,6 +96,14 @@ def test_long_lives_of_default_brains_agree(device: Any) -> None:
     assert_agrees(case, recorded(case, LONG))
 
 
+@pytest.mark.parametrize(
+    "shape", ["echo words alone", "one learning word", "a warp for each learning word", "an image"]
+)
+def test_long_lives_of_brains_that_learn_and_remember_agree(device: Any, shape: str) -> None:
+    case = busy_case(SHAPES[shape])
+    assert_agrees(case, recorded(case, LONG))
+
+
 def test_a_crowd_of_default_brains_agrees(device: Any) -> None:
     case = default_case(CROWD)
     assert_agrees(case, recorded(case, 6))
@@ -113,7 +120,8 @@ def test_a_run_is_its_steps(device: Any) -> None:
     case = random_case(7, 9)
     seen = recorded(case, 12)
     one, other = (device.create(case.config, case.params, case.seed, case.arrays) for _ in range(2))
-    stepped = np.stack([device.step(one, *observed) for observed in zip(*seen, strict=True)])
+    steps = [device.step(one, *(array[i] for array in seen if array is not None)) for i in range(12)]
+    stepped = np.stack(steps)
     assert np.array_equal(device.run(other, *seen), stepped)
     assert differences(device.export(one), device.export(other)) == {}
 

