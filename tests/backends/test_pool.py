@@ -256,3 +256,20 @@ def test_learning_words_fire_after_the_pool_in_the_same_presentation(pool: bool)
         assert (shown.chances == (255 if intensity else 0)).all()
         assert abs(shown.counts[-1].mean() - expected) < 5 * sqrt(8 / 256 / 32) * (intensity > 0) + 1e-9
         assert np.array_equal(shown.carried[-1], shown.counts[-1])
+
+
+def test_learning_words_read_the_spikes_of_all_cycles() -> None:
+    config = BrainConfig(2, 3, (1,), slots_min=1, slots_max=1, echo_delay=1, learning_words=1, learning_pool=True)
+    rng = np.random.default_rng(2)
+    arrays = empty_arrays(config, np.array([2], np.uint32))
+    arrays["inner_weights"][:] = rng.integers(-20, 21, arrays["inner_weights"].shape)
+    params = np.zeros((1, 1, len(Param)), np.int32)
+    params[..., [Param.GAIN, Param.READS, Param.INNER_EVERY, Param.INNER_SLOPE]] = 15, 7, 1, 2000
+    state = NumpyBackend().create(config, params, 9, arrays)
+    intensity, carried = rng.integers(0, 16, (2, 32)).astype(np.int32), full(0, 6)
+    carried[3:5] = 9
+    shown = present(state, 0, intensity, carried, Clock(0, 0, (9, 2), False))
+    assert (shown.counts[:7].sum(axis=1) > 0).all(), "sensory, echo and pool words"
+    inner = arrays["inner_weights"][0].astype(np.int32)
+    assert np.array_equal(shown.chances, learning_chances(shown.counts[:7], inner, params[0]))
+    assert len(set(shown.chances.tolist())) > 10
