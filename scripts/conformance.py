@@ -5,6 +5,7 @@ python -m hebbit.scripts.conformance --golden tests/vectors/golden.json
 """
 
 import argparse
+import functools
 import hashlib
 import json
 import platform
@@ -148,7 +149,10 @@ def random_config(dice: Dice) -> BrainConfig:
 
 
 def random_params(dice: Dice, brains: int, clusters: int) -> NDArray[np.int32]:
-    """Hyperparameters, each anywhere in its range; a third of the brains are quiet (no noise, all or nothing)."""
+    """Hyperparameters, each anywhere in its range; a third of the brains are quiet (no noise, all or nothing).
+
+    Half of them have learning words that neither fire always nor never, and that are credited by parts.
+    """
     params = np.zeros((brains, clusters, len(Param)), np.int32)
     for brain in params:
         for row in brain:
@@ -157,6 +161,9 @@ def random_params(dice: Dice, brains: int, clusters: int) -> NDArray[np.int32]:
             brain[:, [Param.DRIVE, Param.GAIN, Param.NOISE]] = (0, STATE_MAX, 0)
         if dice.one_in(2):
             brain[:, [Param.BASE_RATE, Param.MOTOR_BASE]] = 0
+        if dice.one_in(2):
+            brain[:, [Param.INNER_SLOPE, Param.INNER_BIAS]] = dice.across(0, 1000), dice.between(-30, 30)
+            brain[:, Param.FEEDBACK] = dice.between(0, 30)
     return params
 
 
@@ -186,7 +193,8 @@ def random_arrays(dice: Dice, config: BrainConfig, brains: int) -> Arrays:
     arrays["value"][:] = random_numbers(dice, -32768, 32512, arrays["value"].shape)
     arrays["surprise"][:] = random_numbers(dice, 0, 256 * 65535, arrays["surprise"].shape)
     shape = arrays["inner_weights"].shape
-    arrays["inner_weights"][:] = random_numbers(dice, spec.WEIGHT_MIN, spec.WEIGHT_MAX, shape) >> dice.between(0, 7)
+    inner = dice.integers if dice.one_in(2) else functools.partial(random_numbers, dice)
+    arrays["inner_weights"][:] = inner(spec.WEIGHT_MIN, spec.WEIGHT_MAX, shape) >> dice.between(0, 7)
     arrays["inner_traces"][:] = random_numbers(dice, -STATE_MAX, STATE_MAX, shape)
     limit = spec.DOPAMINE_LIMIT
     arrays["collected"][:] = random_numbers(dice, -limit, limit, (brains,))

@@ -110,6 +110,14 @@ def test_starting_and_waiting_brains_meet_no_reward() -> None:
     assert [gauge.seen - n for gauge, n in zip(scale.gauges, before, strict=True)] == [0, 0, 1]
 
 
+def test_what_is_next_to_nothing_sets_no_scale() -> None:
+    """The first reward of any size does, at whatever age."""
+    scale = paid(*[1e-40] * 6)
+    assert scale.gauges[0].unit == 0 and scale.gauges[0].age == 6
+    follow(scale, [5.0])
+    assert scale.integer(0, 5.0) > 0
+
+
 @pytest.mark.parametrize(("age", "factor"), [(1, 2.0**-11), (EVERY - 1, 2.0**-10)])
 def test_larger_returns_halve_rewards_until_they_fit(age: int, factor: float) -> None:
     """A return of 1200 takes 117 of 128 steps after ten halvings: too much for a young scale, not for an old one."""
@@ -299,6 +307,21 @@ def test_rescaling_happens_while_it_learns() -> None:
         agent.learn(1, reset_num_timesteps=False)
         units.append(agent.rewards.gauges[0].unit)
     assert len(set(units)) >= 3 and all(math.frexp(u / units[-1])[0] == 0.5 for u in units if u)
+
+
+def test_what_is_learned_follows_the_scale_while_it_learns() -> None:
+    """A critic that learns nothing by itself: whatever its weights do is the work of the scale."""
+    agent = SpikingAgent(Paying(1.0, 1.0, 1.0, 20.0), seed=2, config={**SMALL, "critic_step": 0.0, "optimism": 0.0})
+    arrays = agent.arrays()
+    arrays["weights"][:, -1] = 64
+    agent._make_state(agent.state.params, arrays)
+    agent.learn(1)
+    first = agent.rewards.gauges[0].unit
+    assert first > 0 and set(np.unique(agent.arrays()["weights"][:, -1])) == {64}
+    agent.learn(3, reset_num_timesteps=False)
+    factor = agent.rewards.gauges[0].unit / first
+    assert 1 / 16 <= factor < 1
+    assert set(np.unique(agent.arrays()["weights"][:, -1])) == {int(64 * factor)}
 
 
 def test_a_brain_of_a_population_is_that_brain_alone() -> None:
