@@ -14,10 +14,11 @@ from hebbit.agents.callbacks import as_callback
 from hebbit.agents.config import AgentConfig, configure
 from hebbit.agents.connection import AnyEnv, Made, Spaces, brain_numbers, connect, refuse_shared, spaces_of
 from hebbit.agents.decoder import Decoder
-from hebbit.agents.encoder import LANES, Encoder, is_image
+from hebbit.agents.encoder import Encoder
 from hebbit.agents.environment import EnvSpec, checked_seed, episode_seed, whole
 from hebbit.agents.errors import BackendError, HebbitError, brief
 from hebbit.agents.evaluation import carried, evaluate
+from hebbit.agents.leaves import LANES, is_image
 from hebbit.agents.logger import Logger
 from hebbit.agents.logger import configure as configure_logger
 from hebbit.agents.newborn import newborn_arrays

@@ -62,6 +62,9 @@ class AgentConfig:
     """Weight steps of the critic for a dopamine of one weight step and a full trace."""
     actor_step: float = 0.125
     """The same for the actor, whose dopamine may be normalised (surprise_shift)."""
+    fraction_bits: int = 4
+    """Binary digits of a weight step that synapses remember beside their eight-bit weights, 0..4: nothing reads them,
+    but with them weights move by less than a step at a time, and rounding makes less noise."""
     step_age: int = 0
     """Presentations after which both steps have halved: step * age / (age + t); 0 keeps them."""
     critic_trace: Literal["adding", "replacing"] = "adding"
@@ -107,6 +110,9 @@ class AgentConfig:
     """Echo words that remember what pool or learning words, drawn at random, fired in the last presentation."""
     topography: bool = True
     """Whether pool words read neighbouring places of an image; otherwise any places."""
+    relations: int = 0
+    """Largest offset, in rows and in columns, at which pairs of an image's pixels are seen wherever they are, 0..32; 0
+    for none. Images of more than 4,096 values have none. Topography is off with them."""
     learning_words: int = 0
     """Words of 32 neurons whose synapses learn: each neuron reads whole words, 0..128."""
     learning_pool: bool = False
@@ -200,7 +206,7 @@ class AgentConfig:
         p[Param.SENSORY] = self.sensory == "bernoulli"
         p[Param.GAMMA] = round(spec.ONE_GAMMA * self.gamma)
         p[Param.CRITIC_RATE], p[Param.ACTOR_RATE] = round(65536 * self.critic_step), round(65536 * self.actor_step)
-        p[Param.RATE_AGE] = self.step_age
+        p[Param.RATE_AGE], p[Param.FRACTION_BITS] = self.step_age, self.fraction_bits
         keep = decay_by_chance(self.gamma * self.trace_lambda)
         p[Param.CRITIC_SHIFT], p[Param.CRITIC_CHANCE] = keep
         p[Param.ACTOR_SHIFT], p[Param.ACTOR_CHANCE] = keep
@@ -248,8 +254,10 @@ _RANGES: dict[str, tuple[float, float]] = {
     "critic_step": (0, 16), "actor_step": (0, 16), "step_age": (0, 1 << 20), "motor_base": (0, 1),
     "temperature": (0, 1000), "surprise_shift": (0, 12), "surprise_floor": (0.0, 127.0), "dopamine_clip": (0.0, 255.0),
     "reward_bits": (-8, 15), "tuning_width": (0.5, 64), "warmup": (0, 1 << 30), "range_deviations": (0.01, 100),
+    "fraction_bits": (0, 4),
     "box_bins": (2, 256), "optimism": (-128, 127), "temperature_age": (0, 1 << 20), "echo_delay": (0, 64),
-    "echo_pool": (0, 32768), "learning_words": (0, 128), "learning_step": (0, 16), "learning_slope": (0, 0.5),
+    "relations": (0, 32), "echo_pool": (0, 32768), "learning_words": (0, 128), "learning_step": (0, 16),
+    "learning_slope": (0, 0.5),
     "learning_bias": (-8, 7.9), "learning_density": (0, 1), "learning_spread": (0, 64), "learning_gain": (0, 64),
     "critic_feedback": (0, 16), "learning_every": (1, 1 << 20), "rewire_every": (0, 1 << 30), "rewire_share": (0, 1),
     "rewire_protect": (0, 1 << 20), "rewire_until": (0, 1 << 30),

@@ -9,7 +9,7 @@ leaf of the observation space becomes whole sensory words of 32 neurons:
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,20 +18,15 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from hebbit.agents.config import AgentConfig
-from hebbit.agents.errors import ObservationError, SpaceError, brief
-from hebbit.agents.spaces import row, text_key
+from hebbit.agents.errors import ObservationError, brief
+from hebbit.agents.leaves import LANES, Leaf, finite, leaves, part, plane_words
+from hebbit.agents.relations import MAX_PIXELS, Relations
+from hebbit.agents.spaces import row
 
-LANES = 32
 LEVELS = 256
 """Positions that a tuned dimension distinguishes."""
-MAX_TUNED = 64
-"""A Box with more values than this is mapped straight onto neurons."""
 HUGE = 1e100
 """Values are cut to this before statistics are taken."""
-MIN_SIDE = 4
-"""An image has at least as many rows and columns."""
-FAR = 1e6
-"""Bounds beyond this are taken for none."""
 
 NO_VALUES = (KeyError, IndexError, TypeError, ValueError, OverflowError)
 """What comes of looking for numbers in something else."""
@@ -49,97 +44,12 @@ def tuning_table(width: float) -> NDArray[np.uint8]:
     return table
 
 
-@dataclass(frozen=True)
-class Leaf:
-    """One leaf of the observation space and where its values go."""
-
-    path: tuple[str | int, ...]
-    space: spaces.Space[Any]
-    kind: str
-    """tuned, direct (scaled by bounds), image (the same, plane by plane) or onehot."""
-    size: int
-    """Values (tuned, direct) or neurons (onehot, image)."""
-
-
-def leaves(space: spaces.Space[Any], path: tuple[str | int, ...] = ()) -> Iterator[Leaf]:
-    """Leaves of a space in the order of the words.
-
-    Raises:
-        SpaceError: a leaf that is not supported.
-    """
-    if isinstance(space, spaces.Dict):
-        for key, part in space.spaces.items():
-            yield from leaves(part, (*path, text_key(key)))
-    elif isinstance(space, spaces.Tuple):
-        for index, part in enumerate(space.spaces):
-            yield from leaves(part, (*path, index))
-    elif isinstance(space, spaces.Discrete):
-        yield Leaf(path, space, "onehot", int(space.n))
-    elif isinstance(space, spaces.MultiDiscrete):
-        yield Leaf(path, space, "onehot", sum(space.nvec.ravel().tolist()))
-    elif isinstance(space, spaces.MultiBinary):
-        yield Leaf(path, space, "direct", math.prod(space.shape))
-    elif isinstance(space, spaces.Box):
-        yield _box_leaf(space, path)
-    else:
-        raise SpaceError(
-            "observations must be Box, Discrete, MultiDiscrete, MultiBinary or Dict and Tuple of these, got "
-            f"{brief(space)}; wrap the environment"
-        )
-
-
-def _box_leaf(space: spaces.Box, path: tuple[str | int, ...]) -> Leaf:
-    size = int(np.prod(space.shape))
-    if size == 0:
-        raise SpaceError(
-            f"observations must hold at least one value, got an empty {brief(space)}; wrap the environment"
-        )
-    bounded = _finite(space).all()
-    if is_image(space):
-        return Leaf(path, space, "image", LANES * plane_words(space) * space.shape[2])
-    binary = bounded and np.issubdtype(space.dtype, np.integer) and bool(np.all(space.high - space.low == 1))
-    boolean = space.dtype == np.bool_
-    if boolean or binary or size > MAX_TUNED:
-        if not bounded:
-            raise SpaceError(
-                f"a Box of more than {MAX_TUNED} values must have finite bounds, got shape {space.shape} without; "
-                "wrap the environment (gymnasium.wrappers.RescaleObservation)"
-            )
-        return Leaf(path, space, "direct", size)
-    return Leaf(path, space, "tuned", size)
-
-
-def is_image(space: spaces.Space[Any]) -> bool:
-    """Whether a space is a Box of rows, columns and planes: three axes, bounds, and not too few pixels to be one."""
-    if not isinstance(space, spaces.Box) or len(space.shape) != 3:
-        return False
-    return bool(_finite(space).all()) and min(space.shape[:2]) >= MIN_SIDE
-
-
-def plane_words(space: spaces.Space[Any]) -> int:
-    """Words of one plane of an image."""
-    rows, columns, _ = space.shape or (0, 0, 0)
-    return -(-rows * columns // LANES)
-
-
-def _finite(space: spaces.Box) -> NDArray[np.bool_]:
-    low, high = space.low.astype(np.float64), space.high.astype(np.float64)
-    return np.isfinite(low) & np.isfinite(high) & (np.abs(low) < FAR) & (np.abs(high) < FAR)
-
-
 def _bounds(boxes: list[spaces.Box]) -> tuple[F64, F64, NDArray[np.bool_]]:
     """Bounds of all dimensions of some boxes, and which are bounded."""
     none = np.zeros(0)
     low = np.concatenate([none, *(box.low.ravel() for box in boxes)]).astype(np.float64)
     high = np.concatenate([none, *(box.high.ravel() for box in boxes)]).astype(np.float64)
-    return low, high, np.concatenate([none.astype(np.bool_), *(_finite(box).ravel() for box in boxes)])
-
-
-def part(observation: Any, path: tuple[str | int, ...]) -> Any:
-    """The value of one leaf."""
-    for key in path:
-        observation = observation[key]
-    return observation
+    return low, high, np.concatenate([none.astype(np.bool_), *(finite(box).ravel() for box in boxes)])
 
 
 @dataclass(slots=True)
@@ -163,9 +73,13 @@ class Encoder:
         tuned = [leaf for leaf in self.leaves if leaf.kind == "tuned"]
         self.tuned = sum(leaf.size for leaf in tuned)
         """Words with tuning curves; they come first."""
-        self.neurons = sum(leaf.size for leaf in self.leaves if leaf.kind != "tuned")
-        self.image = self.leaves[0].space.shape if len(self.leaves) == 1 and self.leaves[0].kind == "image" else None
-        """Rows, columns and planes, if the observation is one image."""
+        self.relations = [_relations(leaf, config.relations) for leaf in self.leaves]
+        """For each leaf that is an image, the pairs of its pixels, if any; their neurons follow its own."""
+        self._sizes = [leaf.size + (r.size if r else 0) for leaf, r in zip(self.leaves, self.relations, strict=True)]
+        self.neurons = sum(self._sizes) - self.tuned
+        single = len(self.leaves) == 1 and self.leaves[0].kind == "image" and self.relations[0] is None
+        self.image = self.leaves[0].space.shape if single else None
+        """Rows, columns and planes, if the observation is one image and nothing else is made of it."""
         self.words = self.tuned + -(-self.neurons // LANES)
         self.table = tuning_table(config.tuning_width)
         low, high, bounded = _bounds([leaf.space for leaf in tuned if isinstance(leaf.space, spaces.Box)])
@@ -325,10 +239,13 @@ class Encoder:
             intensities[:, : self.tuned] = self._tuned(observations, rows, learn)
         flat = intensities[:, self.tuned :].reshape(len(observations), -1)
         start = 0
-        for leaf in self.leaves:
+        for leaf, relations, size in zip(self.leaves, self.relations, self._sizes, strict=True):
             if leaf.kind != "tuned":
-                flat[:, start : start + leaf.size] = self._direct(self._stack(observations, leaf), leaf)
-                start += leaf.size
+                own, end = self._direct(self._stack(observations, leaf), leaf), start + leaf.size
+                flat[:, start:end] = own
+                if relations:
+                    flat[:, end : start + size] = relations.encode(own)
+                start += size
         intensities[:, self.tuned :] = flat.reshape(len(observations), -1, LANES)
         return intensities
 
@@ -359,6 +276,14 @@ class Encoder:
         width = np.where(high > low, high - low, 1.0)
         intensities: NDArray[np.uint8] = np.clip(np.floor(16 * (values - low) / width), 0, 15).astype(np.uint8)
         return _planes(intensities, leaf.space) if leaf.kind == "image" else intensities
+
+
+def _relations(leaf: Leaf, reach: int) -> Relations | None:
+    """Pairs of pixels of an image that is small enough for them."""
+    shape = leaf.space.shape or ()
+    if leaf.kind != "image" or reach == 0 or math.prod(shape) > MAX_PIXELS:
+        return None
+    return Relations(shape, reach, LANES * plane_words(leaf.space))
 
 
 def _planes(values: NDArray[np.uint8], space: spaces.Space[Any]) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from hebbit.agents import replay, rewards
 from hebbit.agents.books import EPISODES_KEPT
 from hebbit.agents.checkpoint import expect
 from hebbit.agents.errors import CheckpointError
-from hebbit.backends.spec import STATE_MAX, empty_arrays
+from hebbit.backends.spec import FRACTION_MAX, STATE_MAX, empty_arrays
 
 if TYPE_CHECKING:
     from hebbit.agents.agent import SpikingAgent
@@ -34,6 +34,8 @@ def learned(agent: SpikingAgent, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
     own |= {name: expect(arrays, name, *like) for name, like in agent.memory.layout().items()}
     _within(own, "excitement", 0, STATE_MAX)
     _within(own, "traces", -STATE_MAX, STATE_MAX)
+    for name in ("fractions", "inner_fractions"):
+        _within(own, name, 0, FRACTION_MAX)
     if (own["traces"][:, -1] < 0).any():
         raise CheckpointError("the checkpoint holds negative traces of the critic; it was damaged, use another")
     largest = float(np.finfo(np.float64).max)

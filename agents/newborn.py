@@ -5,16 +5,20 @@ from numpy.typing import NDArray
 
 from hebbit.agents.config import AgentConfig
 from hebbit.backends.philox import draw
-from hebbit.backends.spec import LANES, WEIGHT_MAX, WEIGHT_MIN, Arrays, BrainConfig, Stream, empty_arrays
+from hebbit.backends.spec import FRACTION_BITS, LANES, WEIGHT_MAX, WEIGHT_MIN, Arrays, BrainConfig, Stream, empty_arrays
 
 BYTE_DEVIATION = 128
 """Standard deviation of the sum of three uniform bytes, rounded."""
+HALF = 1 << FRACTION_BITS - 1
+"""Fraction of a weight that nothing has moved: readouts leave fractions out, so this makes that rounding."""
 
 
 def newborn_arrays(config: AgentConfig, brain: BrainConfig, seed: int, brains: NDArray[np.uint32]) -> Arrays:
     """Canonical arrays of newborn brains: an optimistic critic, and learning words with a few random weights."""
     arrays = empty_arrays(brain, brains)
     arrays["weights"][:, -1] = round(config.optimism)
+    for name in ("fractions", "inner_fractions"):
+        arrays[name][...] = HALF
     for number, name in enumerate(brains.tolist()):
         arrays["inner_weights"][number] = inner_weights(config, brain, (seed, name))
     return arrays

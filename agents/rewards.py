@@ -18,7 +18,18 @@ from numpy.typing import NDArray
 
 from hebbit.agents.config import AgentConfig
 from hebbit.agents.errors import CheckpointError, ObservationError
-from hebbit.backends.spec import DOPAMINE_LIMIT, REWARD_LIMIT, UNIT, WEIGHT_MAX, WEIGHT_MIN, Arrays, Flag
+from hebbit.agents.newborn import HALF
+from hebbit.backends.spec import (
+    DOPAMINE_LIMIT,
+    FRACTION_BITS,
+    FRACTION_MAX,
+    REWARD_LIMIT,
+    UNIT,
+    WEIGHT_MAX,
+    WEIGHT_MIN,
+    Arrays,
+    Flag,
+)
 
 if TYPE_CHECKING:
     from hebbit.agents.agent import SpikingAgent
@@ -223,13 +234,21 @@ def rescale(agent: SpikingAgent, factors: Mapping[int, float]) -> None:
     arrays, born = agent.arrays(), round(agent.config.optimism)
     for row, factor in factors.items():
         centre = born if factor < 1 else 0
-        _multiply(arrays["weights"][row, -1], factor, (WEIGHT_MIN, WEIGHT_MAX), centre)
+        _multiply_weights(arrays["weights"][row, -1], arrays["fractions"][row, -1], factor, centre)
         _multiply(arrays["value"][row], factor, (WEIGHT_MIN * UNIT, WEIGHT_MAX * UNIT), centre * UNIT)
         _multiply(arrays["surprise"][row], factor, (0, DOPAMINE_LIMIT * UNIT))
         _multiply(arrays["collected"][row : row + 1], factor, (-DOPAMINE_LIMIT, DOPAMINE_LIMIT))
         for moments in (*agent.memory.episodes[row], *agent.memory.running[row]):
             _multiply(moments.rewards, factor, (-REWARD_LIMIT, REWARD_LIMIT))
     agent._make_state(agent.state.params, arrays)
+
+
+def _multiply_weights(weights: NDArray[np.int8], fractions: NDArray[np.uint8], factor: float, centre: int) -> None:
+    """The same of weights with their fractions, about a centre and a half: what readouts take for the centre."""
+    fine = (weights.astype(np.int32) << FRACTION_BITS) + fractions
+    limits = WEIGHT_MIN << FRACTION_BITS, (WEIGHT_MAX << FRACTION_BITS) + FRACTION_MAX
+    _multiply(fine, factor, limits, (centre << FRACTION_BITS) + HALF)
+    weights[...], fractions[...] = fine >> FRACTION_BITS, fine & FRACTION_MAX
 
 
 def _multiply(integers: NDArray[Any], factor: float, limits: tuple[int, int], centre: int = 0) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hebbit.agents import saving
 from hebbit.agents.config import AgentConfig
 from hebbit.agents.errors import HebbitError, brief
+from hebbit.agents.newborn import HALF
 from hebbit.backends.equations import seen
 from hebbit.backends.philox import draw
 from hebbit.backends.spec import LANES, Arrays, BrainConfig, Param, Stream
@@ -164,11 +165,12 @@ def renew(config: BrainConfig, reads: int, arrays: Arrays, brain: int, words: ND
     means = [mean_weight(weights[-1, others & (cluster == k)]) for k in range(config.clusters)]
     weights[:, place] = 0
     weights[-1, place] = np.array(means, np.int8)[cluster[place]][:, None]
+    arrays["fractions"][brain][:, place] = HALF
     arrays["traces"][brain][:, place] = 0
     arrays["excitement"][brain, words] = 0
     if config.learning_pool:
-        for name in ("inner_weights", "inner_traces"):
-            arrays[name][brain][:, place] = 0
+        for name, born in (("inner_weights", 0), ("inner_fractions", HALF), ("inner_traces", 0)):
+            arrays[name][brain][:, place] = born
 
 
 def quotas(words: int, clusters: int) -> list[int]:
@@ -271,8 +273,10 @@ def _taken(config: BrainConfig, own: Mapping[str, NDArray[Any]], keep: NDArray[n
         "generation": (names ^ np.arange(len(keep), dtype=np.uint32)) << 16 | generation & 0xFFFF,
         "excitement": own["excitement"][carried],
         "weights": own["weights"][:, seen_words],
+        "fractions": own["fractions"][:, seen_words],
         "traces": own["traces"][:, seen_words],
         "inner_weights": own["inner_weights"][:, sources],
+        "inner_fractions": own["inner_fractions"][:, sources],
         "inner_traces": own["inner_traces"][:, sources],
         "structure_born": own["structure_born"][keep],
     }

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hebbit.agents.agent import SpikingAgent
-from hebbit.agents.encoder import part
 from hebbit.agents.files import replacing
+from hebbit.agents.leaves import part
 from hebbit.backends.philox import lanes
 from hebbit.backends.spec import LANES, Arrays
 

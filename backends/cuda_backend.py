@@ -113,14 +113,18 @@ def to_rows(config: BrainConfig, made: Layout, arrays: Mapping[str, Any]) -> U32
 
 
 def _fill(rows: U32, config: BrainConfig, made: Layout, arrays: Arrays) -> None:
-    def pairs(weights: NDArray[Any], traces: NDArray[Any]) -> U32:
-        """The planes of all pairs: weights, then traces."""
-        flat = (len(rows), weights.shape[1] * weights.shape[2], LANES)
-        return np.concatenate([pack(weights.reshape(flat), 8), pack_traces(traces.reshape(flat))], axis=1)
+    def pairs(prefix: str) -> U32:
+        """The planes of all pairs: fractions, then weights, then traces."""
+        outputs, words = arrays[prefix + "weights"].shape[1:3]
+        weights, traces, fractions = (
+            arrays[prefix + name].reshape(len(rows), outputs * words, LANES)
+            for name in ("weights", "traces", "fractions")
+        )
+        return np.concatenate([pack(fractions, spec.FRACTION_BITS), pack(weights, 8), pack_traces(traces)], axis=1)
 
     parts = {
-        "PAIRS": pairs(arrays["weights"], arrays["traces"]),
-        "INNER": pairs(arrays["inner_weights"], arrays["inner_traces"]),
+        "PAIRS": pairs(""),
+        "INNER": pairs("inner_"),
         "EXCITEMENT": pack(arrays["excitement"], 4),
         "GENERATION": arrays["generation"].astype(np.uint32),
         **{name.upper(): arrays[name].astype(np.int32).view(np.uint32) for name in ("value", "surprise")},
@@ -150,8 +154,9 @@ def _unfilled(config: BrainConfig, made: Layout, rows: U32) -> Arrays:
     def pairs(name: str, outputs: int, words: int) -> Arrays:
         planes, whole = part(name, PLANES, outputs * words), (brains, outputs, words, LANES)
         return {
-            "weights": unpack_weights(planes[:, :8]).reshape(whole),
-            "traces": unpack_traces(planes[:, 8:]).reshape(whole),
+            "fractions": unpack(planes[:, :4]).astype(np.uint8).reshape(whole),
+            "weights": unpack_weights(planes[:, 4:12]).reshape(whole),
+            "traces": unpack_traces(planes[:, 12:]).reshape(whole),
         }
 
     inner = pairs("INNER", config.learning_units, config.learning_sources)

@@ -225,21 +225,14 @@ INLINE void larger(u32 *e, const u32 *gain) {
   for (int i = 0; i < 4; ++i) e[i] ^= (e[i] ^ gain[i]) & less;
 }
 
-// equations.moved_weights: add 2**k in the lanes of `moves`, or subtract it where `down`; saturates at -128 and 127.
-// Subtracting is adding to the complement, and what would carry into the sign saturates instead.
-INLINE void move_weight(u32 *w, u32 moves, u32 down, u32 k) {
-  u32 carry = 0;
+// A number of four digits, which stand in m[0..3], shifted by 0..3 digits: seven digits.
+INLINE void shift(u32 *m, u32 by) {
+  u32 one = digit(by, 0), two = digit(by, 1);
+  m[4] = m[5] = m[6] = 0;
 #pragma unroll
-  for (int i = 0; i < 7; ++i) {
-    // digits above MAX_STEP_SHIFT = 6 can only be reached by the carry, which is then the only summand
-    u32 a = (moves & mask(k == i)) | carry, y = w[i] ^ down;
-    carry = y & a;
-    w[i] = y ^ a;
-  }
-  u32 y7 = w[7] ^ down, over = carry & ~y7;
-  w[7] = (y7 ^ carry ^ over) ^ down;
+  for (int i = 6; i >= 0; --i) m[i] = (m[i] & ~one) | (i > 0 ? m[i - 1] & one : 0u);
 #pragma unroll
-  for (int i = 0; i < 7; ++i) w[i] = (w[i] | over) ^ down;
+  for (int i = 6; i >= 0; --i) m[i] = (m[i] & ~two) | (i > 1 ? m[i - 2] & two : 0u);
 }
 
 // Sum over the lanes of a warp. Before sm_80 there is no instruction for it.

@@ -139,7 +139,7 @@ INLINE s32 feedback_weight(const u32 *pairs, u32 word, u32 lane, const s32 *para
   for (u32 output = 0; output < OUTPUTS; ++output) {
     u32 pair = output * WORDS + word, weight = 0;
 #pragma unroll
-    for (u32 b = 0; b < 8; ++b) weight |= (pairs[b * PAIRS + pair] >> lane & 1u) << b;
+    for (u32 b = 0; b < 8; ++b) weight |= (pairs[(WEIGHT_PLANE + b) * PAIRS + pair] >> lane & 1u) << b;
     u32 credited = output == UNITS ? 0u : board[BOARD_CREDIT + output];
     s32 share = output == UNITS ? params[PARAM_CRITIC_FEEDBACK] : (s32)(credited & 31u);
     sum += ((s32)weight - (weight >> 7 ? 256 : 0)) * (credited & 32u ? -share : share);

@@ -16,8 +16,8 @@ from hebbit.backends.spec import LANES, BrainConfig, Flag, Param, Stream
 WARP = 32
 MAX_WARPS = 24
 """Warps of the largest block: with the 32 that CUDA allows, 64 registers a thread would be too few on some GPUs."""
-PLANES = 13
-"""Planes of a pair of output and word: eight of the weight, five of the trace."""
+PLANES = 17
+"""Planes of a pair of output and word: four of the weight's fraction, eight of the weight, five of the trace."""
 WARP_SHARE = 24 << 10
 """Bytes of shared memory that a warp may take: with more, too few warps fit beside each other to hide latency, and
 weights and traces stay in device memory (and its caches)."""
@@ -169,7 +169,8 @@ def constants() -> str:
     values = np.array2string(tables, separator=",", threshold=10**6, max_line_width=100)[1:-1]
     numbers = {
         "PARAM_COUNT": len(Param), "UNIT": spec.UNIT, "DOPAMINE_LIMIT": spec.DOPAMINE_LIMIT,
-        "RATE_BITS": spec.RATE_BITS, "MAX_STEP_SHIFT": spec.MAX_STEP_SHIFT, "EXPONENTIAL_SIZE": len(spec.EXPONENTIAL),
+        "RATE_BITS": spec.RATE_BITS, "MAX_STEP_SHIFT": spec.MAX_STEP_SHIFT, "FRACTION_BITS": spec.FRACTION_BITS,
+        "EXPONENTIAL_SIZE": len(spec.EXPONENTIAL),
     }  # fmt: skip
     random = {
         "M0": philox.MULTIPLIER_0, "M1": philox.MULTIPLIER_1, "W0": philox.WEYL_0, "W1": philox.WEYL_1,

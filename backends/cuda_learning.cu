@@ -26,10 +26,11 @@ INLINE void read_counts(const u32 *counts, u32 word, u32 *n) {
 
 // Sum of w n over the neurons of a word, by popcount of the planes' products. The planes of a pair lie so far apart.
 INLINE s32 weighted(const u32 *pair, u32 apart, const u32 *n) {
+  const u32 *weight = pair + WEIGHT_PLANE * apart;
   s32 sum = 0;
 #pragma unroll
   for (u32 b = 0; b < 8; ++b) {
-    u32 w = pair[b * apart], both[4] = {n[0] & w, n[1] & w, n[2] & w, n[3] & w};
+    u32 w = weight[b * apart], both[4] = {n[0] & w, n[1] & w, n[2] & w, n[3] & w};
     s32 term = spikes_of(both) << b;
     sum = b == 7 ? sum - term : sum + term;
   }
@@ -190,17 +191,17 @@ INLINE void credit(const s32 *params, const s32 *starts, const s32 *group_of, u3
   }
 }
 
-// equations.step_and_chance, as chance | k << 9.
-INLINE u32 step_and_chance(u32 size, u32 rate, u32 random_word) {
-  u64 expected = (u64)size * rate;
+// equations.step_and_chance, as chance | k << 9 | bits << 14; the sign of dopamine goes between.
+INLINE u32 step_and_chance(u32 size, u32 rate, u32 random_word, u32 bits) {
+  u64 expected = (u64)size * rate << bits;  // below 2**51
   u32 k = 0;
 #pragma unroll 1
-  while (expected > 1u << RATE_BITS && k < MAX_STEP_SHIFT) {
+  while (expected > 1u << RATE_BITS && k < MAX_STEP_SHIFT + bits) {
     expected >>= 1;
     ++k;
   }
   u32 kept = expected > 1u << RATE_BITS ? 1u << RATE_BITS : (u32)expected;
-  return (kept + (random_word >> 16)) >> 16 | k << 9;
+  return (kept + (random_word >> 16)) >> 16 | k << 9 | bits << 14;
 }
 
 // equations.actor_dopamine of |dopamine|.
@@ -223,7 +224,8 @@ INLINE void collect(s64 dopamine, s32 mean, u32 flag, u32 random_word, const s32
 #if LEARNING
     u32 rate = anneal(own[PARAM_INNER_RATE], own[PARAM_RATE_AGE], clock.now);
     u32 whole = collected < 0 ? -collected : collected;
-    move = step_and_chance(actor_dopamine(whole, mean, own), rate, random_word) | (collected > 0 ? 1u << 12 : 0u);
+    move = step_and_chance(actor_dopamine(whole, mean, own), rate, random_word, own[PARAM_FRACTION_BITS]);
+    move |= collected > 0 ? 1u << 13 : 0u;
 #endif
     collected = 0;
   }
@@ -246,8 +248,9 @@ INLINE void broadcast(s32 reward, u32 flag, const s32 *params, const Clock &cloc
     if (own[PARAM_SURPRISE_SHIFT] > 0) mean += ((s64)(256 * size) - mean) >> own[PARAM_SURPRISE_SHIFT];
     draw(cluster, 0, 0, STREAM_SCALAR, clock, r);
     u32 rate = anneal(own[actor ? PARAM_ACTOR_RATE : PARAM_CRITIC_RATE], own[PARAM_RATE_AGE], clock.now);
-    u32 move = step_and_chance(actor ? actor_dopamine(size, (s32)mean, own) : size, rate, actor ? r[1] : r[0]);
-    board[BOARD_MOVES + at] = move | (dopamine > 0 ? 1u << 12 : 0u);
+    u32 moving = actor ? actor_dopamine(size, (s32)mean, own) : size;
+    u32 move = step_and_chance(moving, rate, actor ? r[1] : r[0], own[PARAM_FRACTION_BITS]);
+    board[BOARD_MOVES + at] = move | (dopamine > 0 ? 1u << 13 : 0u);
     if (actor) board[BOARD_MEAN + cluster] = (u32)(s32)mean;
     if (at == 1) collect(dopamine, (s32)mean, flag, r[2], own, clock, board);
   }
@@ -262,23 +265,47 @@ INLINE void keep_values(bool learned, u32 *board) {
   if (!learned && threadIdx.x == 0) board[BOARD_COLLECTED] = 0;
 }
 
-// equations.moved_weights of one pair.
-INLINE void learn(u32 *pair, u32 apart, const u32 *e, u32 move, const Planes &planes, const Clock &clock) {
-  u32 r[4], w[8], chance = move & 511u;
+// equations.moved_weights: add the magnitudes m 2**(k - k % 4), or subtract them where `down`, which is adding to the
+// complement. Rounded by chance, they are quanta of 2**-bits weight steps. What would carry into the sign saturates: at
+// 127 and fifteen sixteenths or, once more complemented, at -128. As few do, the sum is written first, and no register
+// has to keep it.
+INLINE void move_weights(u32 *pair, u32 apart, u32 *m, const u32 *r, u32 k, u32 bits, u32 down) {
+  u32 carry = 0, small = mask(k < 4), first = FRACTION_BITS - bits + (k >> 1 & 4u);  // the plane that m[0] is added to
+#pragma unroll
+  for (u32 i = 0; i < 4; ++i) carry = majority(m[i], r[i], carry);
+  carry &= small;
+#pragma unroll
+  for (u32 i = 0; i < 7; ++i) m[i] = ((i < 3 ? m[i + 4] : 0u) & small) | (m[i] & ~small);
+#pragma unroll
+  for (u32 i = 0; i < SIGN_PLANE; ++i) {
+    if (first + i >= SIGN_PLANE) break;
+    u32 w = pair[(first + i) * apart], n = i < 7 ? m[i] : 0u;
+    pair[(first + i) * apart] = w ^ n ^ carry;
+    carry = majority(w ^ down, n, carry);
+  }
+  u32 sign = pair[SIGN_PLANE * apart], over = carry & ~(sign ^ down);
+  pair[SIGN_PLANE * apart] = sign ^ carry ^ over;
+  if (over == 0) return;
+#pragma unroll
+  for (u32 i = 0; i < SIGN_PLANE; ++i) pair[i * apart] = (pair[i * apart] & ~over) | (over & ~down);
+}
+
+// What dopamine does to the weights of one pair.
+INLINE void learn(u32 *pair, u32 apart, u32 move, const Planes &planes, const Clock &clock) {
+  u32 r[4], m[7], any = 0, chance = move & 511u, k = move >> 9 & 15u;
   if (chance == 0) return;
+  u32 lanes = wins(planes, 0, chance, clock), down = pair[(TRACE_PLANE + 4) * apart] ^ ~digit(move, 13);
+#pragma unroll
+  for (u32 i = 0; i < 4; ++i) any |= m[i] = pair[(TRACE_PLANE + i) * apart] & lanes;
+  if (any == 0) return;
+  shift(m, k & 3u);
   take(planes, 2, clock, r);
-  u32 moves = below4(r, e, 0) & wins(planes, 0, chance, clock);
-  if (moves == 0) return;
-#pragma unroll
-  for (u32 b = 0; b < 8; ++b) w[b] = pair[b * apart];
-  move_weight(w, moves, e[4] ^ ~digit(move, 12), move >> 9 & 7u);
-#pragma unroll
-  for (u32 b = 0; b < 8; ++b) pair[b * apart] = w[b];
+  move_weights(pair, apart, m, r, k, move >> 14, down);
 }
 
 // How the weights and traces of a pair change.
 struct Rule {
-  u32 move;      // from step_and_chance, and above it the sign of dopamine
+  u32 move;      // from step_and_chance, and the sign of dopamine
   u32 credited;  // from credit
   u32 shift, chance;
   bool replacing;
@@ -323,19 +350,18 @@ INLINE void remember(u32 *e, u32 *n, const Rule &rule, const Planes &planes, con
 INLINE void change_pair(u32 *pair, u32 apart, const u32 *counts, u32 word, const Rule &rule, u32 flag,
                         const Planes &planes, const Clock &clock) {
   u32 e[5] = {0, 0, 0, 0, 0}, n[4];
-  if (flag != FLAG_START) {
+  if (flag != FLAG_START) learn(pair, apart, rule.move, planes, clock);
+  if (flag == FLAG_CONTINUE) {
+    // read anew, as learning needs the registers
 #pragma unroll
-    for (u32 i = 0; i < 5; ++i) e[i] = pair[(8 + i) * apart];
-    learn(pair, apart, e, rule.move, planes, clock);
+    for (u32 i = 0; i < 5; ++i) e[i] = pair[(TRACE_PLANE + i) * apart];
   }
   if (flag == FLAG_START || flag == FLAG_CONTINUE) {
     read_counts(counts, word, n);
     remember(e, n, rule, planes, clock);
-  } else {
-    e[0] = e[1] = e[2] = e[3] = e[4] = 0;
   }
 #pragma unroll
-  for (u32 i = 0; i < 5; ++i) pair[(8 + i) * apart] = e[i];
+  for (u32 i = 0; i < 5; ++i) pair[(TRACE_PLANE + i) * apart] = e[i];
 }
 
 // Weights and traces of all pairs, in one pass: dopamine finds the traces of before this presentation. One draw of the

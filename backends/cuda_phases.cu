@@ -5,7 +5,12 @@
 
 #define THREADS (32 * WARPS)
 #define PAIRS (OUTPUTS * WORDS)
-#define PLANES 13  // of a pair of output and word: eight of the weight, four of the trace's magnitude, its sign
+// Planes of a pair of output and word: four of the weight's fraction, eight of the weight, four of the trace's
+// magnitude, its sign. Fraction and weight are one number; readouts look at the weight alone.
+#define PLANES 17
+#define WEIGHT_PLANE FRACTION_BITS
+#define SIGN_PLANE (FRACTION_BITS + 7)
+#define TRACE_PLANE (FRACTION_BITS + 8)
 
 #if WARPS == 1
 #define BARRIER() __syncwarp()

@@ -233,24 +233,43 @@ def actor_dopamine(dopamine: int, mean: int, params: I32) -> int:
     return min(min(abs(dopamine), spec.DOPAMINE_LIMIT) * 256 // scale, int(params[Param.DOPAMINE_CLIP]))
 
 
-def step_and_chance(size: int, rate: int, random_word: int) -> tuple[int, int]:
-    """Weight step 2**k and its chance of 256 for dopamine x rate, of 2**24.
+def step_and_chance(size: int, rate: int, random_word: int, bits: int) -> tuple[int, int]:
+    """Exponent k and chance of 256 of a move, for dopamine x rate, of 2**24, which moves a full trace by a weight step.
 
-    Chances above 1 become a larger step; what lies below 1/256 is rounded by chance.
+    A trace of m moves its weight by m 2**k / 16 quanta of 2**-bits weight steps. Chances above 1 become a larger k;
+    what lies below 1/256 is rounded by chance.
     """
-    expected = size * rate
+    expected = size * rate << bits
     k = 0
-    while (expected >> k) > 1 << spec.RATE_BITS and k < spec.MAX_STEP_SHIFT:
+    while (expected >> k) > 1 << spec.RATE_BITS and k < spec.MAX_STEP_SHIFT + bits:
         k += 1
     chance = min(expected >> k, 1 << spec.RATE_BITS) + (random_word >> 16) >> 16
     return k, chance
 
 
-def moved_weights(weights: I32, traces: I32, up: int, k: int, chance: int, x: I32, y: I32) -> I32:
-    """Weights after +-2**k with chance / 256 * |trace| / 16; they saturate at -128 and 127."""
-    moves = (x < chance) & (y < np.abs(traces))
-    step = np.sign(traces) * up * (1 << k)
-    return np.clip(weights + np.where(moves, step, 0), spec.WEIGHT_MIN, spec.WEIGHT_MAX).astype(np.int32)
+def moved_weights(
+    weights: I32, fractions: I32, traces: I32, up: int, move: tuple[int, int, int], x: I32, y: I32
+) -> tuple[I32, I32]:
+    """Weights and their sixteenths after they moved, with chance / 256, by |trace| 2**k / 16 quanta of 2**-bits.
+
+    Quanta are rounded by chance; weights saturate at -128 and at 127 and fifteen sixteenths.
+
+    Args:
+        weights: int32, any shape, like all the others.
+        fractions: sixteenths of a weight step.
+        traces: whose sign is the direction.
+        up: 1, or -1 to turn it round.
+        move: k, chance and bits, see :func:`step_and_chance`.
+        x: random numbers 0..255, whether to move.
+        y: random numbers 0..15, how to round.
+    """
+    k, chance, bits = move
+    quanta = (np.abs(traces) << k) + y >> spec.TRACE_BITS
+    step = np.sign(traces) * up * quanta << spec.FRACTION_BITS - bits
+    fine = (weights << spec.FRACTION_BITS) + fractions + np.where(x < chance, step, 0)
+    least, most = spec.WEIGHT_MIN << spec.FRACTION_BITS, (spec.WEIGHT_MAX + 1 << spec.FRACTION_BITS) - 1
+    fine = np.clip(fine, least, most).astype(np.int32)
+    return fine >> spec.FRACTION_BITS, fine & spec.FRACTION_MAX
 
 
 def added_trace(traces: I32, counts: I32, share: int, sign: int, rounding: I32, replace: bool) -> I32:

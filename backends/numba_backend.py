@@ -139,7 +139,7 @@ class NumbaBackend:
 
     @staticmethod
     def _parts(state: NumbaState) -> dict[str, U32]:
-        """Views of what lies in blocks: [R, blocks, 4, 16] of states, [R, rows, blocks, 8 or 5, 16] of synapses."""
+        """Views of what lies in blocks: [R, blocks, 4, 16] of states, [R, rows, blocks, 8, 5 or 4, 16] of synapses."""
         config, blocks, sources = state.config, int(state.sizes[Size.BLOCKS]), int(state.sizes[Size.SOURCE_BLOCKS])
         shapes = {
             "excitement": (int(state.sizes[Size.CARRIED_BLOCKS]), 4),
@@ -147,6 +147,8 @@ class NumbaBackend:
             "traces": (config.outputs, blocks, 5),
             "inner_weights": (config.learning_units, sources, 8),
             "inner_traces": (config.learning_units, sources, 5),
+            "fractions": (config.outputs, blocks, 4),
+            "inner_fractions": (config.learning_units, sources, 4),
         }
         return {name: section(state, Size[name.upper()], (*shape, B)) for name, shape in shapes.items()}
 
@@ -160,6 +162,8 @@ class NumbaBackend:
             "traces": place,
             "inner_weights": sources,
             "inner_traces": sources,
+            "fractions": place,
+            "inner_fractions": sources,
         }
 
     @staticmethod
@@ -183,7 +187,7 @@ class NumbaBackend:
         places = self._places(state.config)
         shown = {name: from_blocks(view, places[name]) for name, view in self._parts(state).items()}
         arrays: Arrays = {
-            "excitement": unpack(shown["excitement"]).astype(np.uint8),
+            **{n: unpack(shown[n]).astype(np.uint8) for n in ("excitement", "fractions", "inner_fractions")},
             **{name: unpack_weights(shown[name]) for name in ("weights", "inner_weights")},
             **{name: unpack_traces(shown[name]) for name in ("traces", "inner_traces")},
             **{name: view.copy() for name, view in self._numbers(state).items()},

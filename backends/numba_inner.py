@@ -9,6 +9,7 @@ from numba import njit
 from hebbit.backends import spec
 from hebbit.backends.numba_layout import B, Size
 from hebbit.backends.numba_learning import (
+    N4,
     T5,
     actor_size,
     learn_block,
@@ -42,11 +43,14 @@ A, C, W, M, L, H, SOURCES, INPUT_BLOCKS, POOL_BLOCKS, BLOCKS, SOURCE_BLOCKS, ECH
         "ECHO_BLOCKS",
     )
 )  # fmt: skip
-WEIGHTS, INNER_WEIGHTS, INNER_TRACES, EXCITEMENT, SURPRISE, COLLECTED, COUNTS, LIVE, BLOCK, CHANCES, CREDITS = (
+(
+    WEIGHTS, INNER_WEIGHTS, INNER_FRACTIONS, INNER_TRACES, EXCITEMENT, SURPRISE, COLLECTED, COUNTS, LIVE, BLOCK,
+    CHANCES, CREDITS,
+) = (
     int(Size[n])
     for n in (
-        "WEIGHTS", "INNER_WEIGHTS", "INNER_TRACES", "EXCITEMENT", "SURPRISE", "COLLECTED", "COUNTS", "LIVE", "BLOCK",
-        "CHANCES", "CREDITS",
+        "WEIGHTS", "INNER_WEIGHTS", "INNER_FRACTIONS", "INNER_TRACES", "EXCITEMENT", "SURPRISE", "COLLECTED", "COUNTS",
+        "LIVE", "BLOCK", "CHANCES", "CREDITS",
     )
 )  # fmt: skip
 SIGMOID = spec.SIGMOID
@@ -145,8 +149,8 @@ def inner_learn(sizes, params, memory, scratch, collected, now, k0, k1):
     r = philox(U(0), now, U(0), U(Stream.SCALAR), k0, k1)
     rate = anneal(option(params, 0, Param.INNER_RATE), option(params, 0, Param.RATE_AGE), now)
     size = actor_size(params, 0, collected, np.int32(memory[sizes[SURPRISE]]))
-    step, chance = step_and_chance(size, rate, r[2])
-    if chance == 0:
+    move = step_and_chance(size, rate, r[2], np.int64(option(params, 0, Param.FRACTION_BITS)))
+    if move[1] == 0:
         return
     for group in range(0, sizes[H], LANES):
         for block in range(blocks):
@@ -156,7 +160,8 @@ def inner_learn(sizes, params, memory, scratch, collected, now, k0, k1):
                 at = blocks * (group + turn) + block
                 weights, traces = sizes[INNER_WEIGHTS] + W8 * at, sizes[INNER_TRACES] + T5 * at
                 if not blank_block(memory, traces):
-                    learn_block(memory, scratch, rows, weights, traces, mask(True), turn, collected > 0, step, chance)
+                    fractions, up = sizes[INNER_FRACTIONS] + N4 * at, collected > 0
+                    learn_block(memory, scratch, rows, weights, fractions, traces, mask(True), turn, up, move)
 
 
 @njit

@@ -5,6 +5,7 @@ Sensory and echo words fill the first blocks, then come pool words, then learnin
 what pads a block stays zero.
 """
 
+import itertools
 from enum import IntEnum
 from typing import Any
 
@@ -21,6 +22,8 @@ WIRE = 6
 """Numbers that tell what a pool word hears of one source."""
 PLANES = 28
 """Random planes of a word, at most."""
+UNMOVED, MOVE = 6, 22
+"""Rows of zeros before the five digits of a move, and all its rows: weights add twelve of them, from any on."""
 
 
 class Size(IntEnum):
@@ -53,62 +56,66 @@ class Size(IntEnum):
     """[O, blocks, 8, 16]"""
     INNER_WEIGHTS = 20
     """[H, source blocks, 8, 16]"""
-    TRACES = 21
+    FRACTIONS = 21
+    """[O, blocks, 4, 16]: sixteenths of weight steps."""
+    INNER_FRACTIONS = 22
+    """[H, source blocks, 4, 16]"""
+    TRACES = 23
     """[O, blocks, 5, 16]: four digits and the sign."""
-    INNER_TRACES = 22
+    INNER_TRACES = 24
     """[H, source blocks, 5, 16]"""
-    VALUE = 23
-    SURPRISE = 24
-    COLLECTED = 25
-    PRESENTATION = 26
-    BRAIN = 27
-    EPISODE = 28
-    GENERATION = 29
-    MEMORY = 30
+    VALUE = 25
+    SURPRISE = 26
+    COLLECTED = 27
+    PRESENTATION = 28
+    BRAIN = 29
+    EPISODE = 30
+    GENERATION = 31
+    MEMORY = 32
     """Length of a brain's memory."""
-    THRESHOLD = 31
+    THRESHOLD = 33
     """Wires [pool blocks * 16]"""
-    OWN = 32
+    OWN = 34
     """[K, blocks * 16]: -1 for the words of a cluster, else 0."""
-    SOURCE = 33
+    SOURCE = 35
     """[W, S, 6], see :func:`hebbit.backends.numba_backend.wire_numbers`."""
-    SLOTS = 34
+    SLOTS = 36
     """[W]"""
-    EXTREMES = 35
+    EXTREMES = 37
     """Least and largest threshold."""
-    ECHO = 36
+    ECHO = 38
     """[M]: where the first count plane of the word that an echo word repeats lies, after COUNTS."""
-    KIND = 37
+    KIND = 39
     """[blocks]: the part of READS that a block's words belong to, 1, 2 or 4."""
-    WIRES = 38
+    WIRES = 40
     """Length of a brain's wires."""
-    NUMBERS = 39
+    NUMBERS = 41
     """Workspace: intensities as bytes [D, 32], before that excitement [W + M + L, 32]."""
-    SPIKES = 40
+    SPIKES = 42
     """Spikes of sensory and echo words [inputs, 16 cycles]."""
-    DRIVE = 41
+    DRIVE = 43
     """[16 cycles, 4, pool blocks * 16]: a coincidence uses the first plane. The spikes take the place of that plane."""
-    COUNTS = 42
+    COUNTS = 44
     """[blocks, 4, 16]"""
-    LIVE = 43
+    LIVE = 45
     """[carried blocks, 4, 16]: EXCITEMENT during the presentation."""
-    SILENCE = 44
+    SILENCE = 46
     """[4, 16]: counts of words that the readouts do not see, always zero."""
-    BLOCK = 45
-    """[28, 16]: random planes of a block, in the order of philox.random_number."""
-    DRIVES = 46
+    BLOCK = 47
+    """[28 + 22, 16]: random planes of a block, in the order of philox.random_number; what its weights move by."""
+    DRIVES = 48
     """[A + K]: motor drives and values."""
-    VOLLEY = 47
+    VOLLEY = 49
     """[3, A]: volley, share, sign."""
-    SECONDS = 48
+    SECONDS = 50
     """[G]"""
-    CHANCES = 49
+    CHANCES = 51
     """Chances of 256 of the learning units, bytes [H]."""
-    CREDITS = 50
+    CREDITS = 52
     """[2, H]: share and sign of the learning units."""
-    SCRATCH = 51
+    SCRATCH = 53
     """Length of the workspace."""
-    G = 52
+    G = 54
     """Groups of motor units. Their sizes [G] follow."""
 
 
@@ -142,12 +149,12 @@ def layout(config: BrainConfig) -> NDArray[np.int64]:
     sizes[: Size.SOURCES] = (d, w, config.words, a, k, config.cycles, slots, i, m, learning, h)
     kinds = (config.learning_sources, inputs, pool, blocks, sources, blocks_of(m), carried)
     sizes[Size.SOURCES : Size.EXCITEMENT] = kinds
-    weights, traces = (o * blocks * 8 * B, h * sources * 8 * B), (o * blocks * 5 * B, h * sources * 5 * B)
-    memory = (carried * 4 * B, *weights, *traces, k, k, 1, 1, 1, 1, w)
+    synapses = [(o * blocks * planes * B, h * sources * planes * B) for planes in (8, 4, 5)]
+    memory = (carried * 4 * B, *itertools.chain(*synapses), k, k, 1, 1, 1, 1, w)
     sizes[Size.EXCITEMENT : Size.MEMORY + 1] = _starts(memory)
     wires = (pool * B, k * blocks * B, WIRE * w * slots, w, 2, m, blocks)
     sizes[Size.THRESHOLD : Size.WIRES + 1] = _starts(wires)
-    planes = (CYCLES * 4 * pool * B, blocks * 4 * B, carried * 4 * B, 4 * B, PLANES * B)
+    planes = (CYCLES * 4 * pool * B, blocks * 4 * B, carried * 4 * B, 4 * B, (PLANES + MOVE) * B)
     numbers = max(d, config.carried_words) * LANES // 4
     scratch = (blocks_of(numbers) * B, i * CYCLES, *planes, a + k, 3 * a, len(config.groups), h // 4, 2 * h)
     sizes[Size.NUMBERS : Size.SCRATCH + 1] = _starts(scratch)

@@ -4,12 +4,11 @@ import numpy as np
 from numba import njit
 
 from hebbit.backends import spec
-from hebbit.backends.numba_layout import B, Size
+from hebbit.backends.numba_layout import PLANES, UNMOVED, B, Size
 from hebbit.backends.numba_planes import (
     U,
     add_saturating,
     add_signed,
-    below4,
     digits,
     draw,
     drawn,
@@ -31,21 +30,25 @@ from hebbit.backends.spec import LANES, Param, Stream
 D, W, P, A, K, INPUTS, INPUT_BLOCKS, POOL_BLOCKS, BLOCKS = (
     int(Size[n]) for n in ("D", "W", "P", "A", "K", "INPUTS", "INPUT_BLOCKS", "POOL_BLOCKS", "BLOCKS")
 )
-WEIGHTS, TRACES, VALUE, SURPRISE, OWN, KIND, COUNTS, SILENCE, BLOCK = (
-    int(Size[n]) for n in ("WEIGHTS", "TRACES", "VALUE", "SURPRISE", "OWN", "KIND", "COUNTS", "SILENCE", "BLOCK")
+WEIGHTS, FRACTIONS, TRACES, VALUE, SURPRISE, OWN, KIND, COUNTS, SILENCE, BLOCK = (
+    int(Size[n])
+    for n in ("WEIGHTS", "FRACTIONS", "TRACES", "VALUE", "SURPRISE", "OWN", "KIND", "COUNTS", "SILENCE", "BLOCK")
 )
-T5 = 5 * B
-"""Length of a block of traces."""
+N4, T5 = 4 * B, 5 * B
+"""Lengths of a block of fractions and of traces."""
+MOVED = PLANES * B
+"""Where a move lies, behind the random planes."""
 
 
 @njit
-def step_and_chance(size, rate, random_word):
-    """Weight step 2**k and its chance of 256."""
-    expected = np.int64(size) * np.int64(rate)
+def step_and_chance(size, rate, random_word, bits):
+    """Exponent of a move, its chance of 256, and where its first digit is added to the weights' twelve."""
+    expected = np.int64(size) * np.int64(rate) << bits
     k = 0
-    while expected >> k > 1 << spec.RATE_BITS and k < spec.MAX_STEP_SHIFT:
+    while expected >> k > 1 << spec.RATE_BITS and k < spec.MAX_STEP_SHIFT + bits:
         k += 1
-    return k, (min(expected >> k, 1 << spec.RATE_BITS) + (np.int64(random_word) >> 16)) >> 16
+    chance = (min(expected >> k, 1 << spec.RATE_BITS) + (np.int64(random_word) >> 16)) >> 16
+    return k, chance, k - bits
 
 
 @njit
@@ -71,30 +74,72 @@ def actor_size(params, k, dopamine, mean):
 
 
 @njit(forceinline=True)
-def moved_weights(w, moves, down, t):
-    """Weights, eight digits each, plus 2**k in the lanes of ``moves``, or minus it where ``down``; they saturate.
+def added(y, a, carry):
+    """Sum and carry of one digit."""
+    x = y ^ a
+    return x ^ carry, (y & a) | (x & carry)
 
-    t holds k as rows. Subtracting is adding to the complement; whatever would carry into the sign saturates instead.
+
+@njit(forceinline=True)
+def added4(y, a, carry):
+    """Sum and carry of four digits."""
+    s0, carry = added(y[0], a[0], carry)
+    s1, carry = added(y[1], a[1], carry)
+    s2, carry = added(y[2], a[2], carry)
+    s3, carry = added(y[3], a[3], carry)
+    return (s0, s1, s2, s3), carry
+
+
+@njit(forceinline=True)
+def turned(w, down):
+    """Four digits, complemented in some lanes."""
+    return w[0] ^ down, w[1] ^ down, w[2] ^ down, w[3] ^ down
+
+
+@njit(forceinline=True)
+def filled(s, over, down):
+    """Four digits of a sum, all ones where it ran over, and complemented again."""
+    return (s[0] | over) ^ down, (s[1] | over) ^ down, (s[2] | over) ^ down, (s[3] | over) ^ down
+
+
+@njit(forceinline=True)
+def moved_weights(fraction, low, high, a0, a1, a2, down):
+    """Weights, four digits of a fraction and eight of their own, plus twelve digits, or minus them where ``down``.
+
+    The last digit that is added is zero. Subtracting is adding to the complement; what would carry into the sign
+    saturates instead.
     """
-    y0, y1, y2, y3 = w[0] ^ down, w[1] ^ down, w[2] ^ down, w[3] ^ down
-    y4, y5, y6, y7 = w[4] ^ down, w[5] ^ down, w[6] ^ down, w[7] ^ down
-    a = moves & t[0]
-    s0, c = y0 ^ a, y0 & a
-    a = c | (moves & t[1])
-    s1, c = y1 ^ a, y1 & a
-    a = c | (moves & t[2])
-    s2, c = y2 ^ a, y2 & a
-    a = c | (moves & t[3])
-    s3, c = y3 ^ a, y3 & a
-    a = c | (moves & t[4])
-    s4, c = y4 ^ a, y4 & a
-    a = c | (moves & t[5])
-    s5, c = y5 ^ a, y5 & a
-    a = c | (moves & t[6])
-    s6, c = y6 ^ a, y6 & a
-    over = c & ~y7
-    low = (s0 | over) ^ down, (s1 | over) ^ down, (s2 | over) ^ down, (s3 | over) ^ down
-    return low, ((s4 | over) ^ down, (s5 | over) ^ down, (s6 | over) ^ down, y7 ^ c ^ over ^ down)
+    f, carry = added4(turned(fraction, down), a0, mask(False))
+    s, carry = added4(turned(low, down), a1, carry)
+    y = turned(high, down)
+    t, carry = added4(y, a2, carry)
+    over = t[3] & ~y[3]
+    high = filled(t, over, down)
+    return filled(f, over, down), filled(s, over, down), (high[0], high[1], high[2], t[3] ^ over ^ down)
+
+
+@njit(forceinline=True)
+def rounding(scratch, rows, turn, k, digit):
+    """A digit of the random number, 0..15, shifted down by k."""
+    return drawn(scratch, rows, 8 + digit + min(k, 4), turn) & mask(digit + k < 4)
+
+
+@njit(forceinline=True)
+def quanta(scratch, rows, e, turn, k):
+    """Five digits of which those from 4 - k on are the trace times 2**k / 16, rounded by chance."""
+    r0, r1 = rounding(scratch, rows, turn, k, 0), rounding(scratch, rows, turn, k, 1)
+    r2, r3 = rounding(scratch, rows, turn, k, 2), rounding(scratch, rows, turn, k, 3)
+    return added4(e, (r0, r1, r2, r3), mask(False))
+
+
+@njit(forceinline=True)
+def lay(scratch, at, s, last, moves, k):
+    """Put what the lanes ``moves`` of a block move by where it is added from."""
+    store(scratch, at, s[0] & moves & mask(k >= 4))
+    store(scratch, at + B, s[1] & moves & mask(k >= 3))
+    store(scratch, at + 2 * B, s[2] & moves & mask(k >= 2))
+    store(scratch, at + 3 * B, s[3] & moves & mask(k >= 1))
+    store(scratch, at + 4 * B, last & moves)
 
 
 @njit(forceinline=True)
@@ -133,17 +178,21 @@ def unseen(sizes, params, memory, wires, block):
 
 
 @njit(forceinline=True)
-def learn_block(memory, scratch, rows, weights, traces, mine, turn, up, step, chance):
+def learn_block(memory, scratch, rows, weights, fractions, traces, mine, turn, up, move):
     """Move a block's own weights of one output by chance."""
-    e = load4(memory, traces)
-    size = below4(drawn4(scratch, rows, 8, turn), e, mask(False))
+    e, k, first = load4(memory, traces), move[0], rows + MOVED
+    s, last = quanta(scratch, rows, e, turn, k)
     number = drawn4(scratch, rows, 0, turn), drawn4(scratch, rows, 4, turn)
-    moves = wins(number[0], number[1], digits(chance)) & size & mine
+    moves = wins(number[0], number[1], digits(move[1])) & mine
+    lay(scratch, first + UNMOVED * B, s, last, moves, k)
+    a = first + (UNMOVED - move[2]) * B
     down = load(memory, traces + 4 * B) ^ mask(not up)
-    low, high = load4(memory, weights), load4(memory, weights + 4 * B)
-    low, high = moved_weights(low + high, moves, down, digits(1 << step))
+    fraction, low, high = load4(memory, fractions), load4(memory, weights), load4(memory, weights + N4)
+    a0, a1, a2 = load4(scratch, a), load4(scratch, a + N4), load4(scratch, a + 2 * N4)
+    fraction, low, high = moved_weights(fraction, low, high, a0, a1, a2, down)
+    store4(memory, fractions, fraction)
     store4(memory, weights, low)
-    store4(memory, weights + 4 * B, high)
+    store4(memory, weights + N4, high)
 
 
 @njit
@@ -157,13 +206,14 @@ def learn_cluster(sizes, params, memory, wires, scratch, k, up, actor, critic, n
         for output in range(a + 1):
             turn, at = output % LANES, blocks * output + block
             weights, traces = sizes[WEIGHTS] + 8 * B * at, sizes[TRACES] + T5 * at
+            fractions = sizes[FRACTIONS] + N4 * at
             if turn == 0:
                 draw(scratch, rows, 0, 3, first_word(sizes, output, block), now, U(Stream.PLASTICITY), k0, k1)
             # two calls, so that what depends on a chance is worked out once
             if output < a and actor[1] > 0:
-                learn_block(memory, scratch, rows, weights, traces, mine, turn, up, actor[0], actor[1])
+                learn_block(memory, scratch, rows, weights, fractions, traces, mine, turn, up, actor)
             if output == a and critic[1] > 0:
-                learn_block(memory, scratch, rows, weights, traces, mine, turn, up, critic[0], critic[1])
+                learn_block(memory, scratch, rows, weights, fractions, traces, mine, turn, up, critic)
 
 
 @njit
@@ -173,12 +223,12 @@ def learn(sizes, params, memory, wires, scratch, drives, reward, now, k0, k1):
     for k in range(sizes[K]):
         dopamine = dopamine_of(params, reward, drives[a + k], memory, sizes, k)
         r = philox(U(k), now, U(0), U(Stream.SCALAR), k0, k1)
-        age = option(params, k, Param.RATE_AGE)
+        age, bits = option(params, k, Param.RATE_AGE), np.int64(option(params, k, Param.FRACTION_BITS))
         critic = step_and_chance(
-            min(abs(dopamine), spec.DOPAMINE_LIMIT), anneal(option(params, k, Param.CRITIC_RATE), age, now), r[0]
+            min(abs(dopamine), spec.DOPAMINE_LIMIT), anneal(option(params, k, Param.CRITIC_RATE), age, now), r[0], bits
         )
         size = actor_size(params, k, dopamine, np.int32(memory[sizes[SURPRISE] + k]))
-        actor = step_and_chance(size, anneal(option(params, k, Param.ACTOR_RATE), age, now), r[1])
+        actor = step_and_chance(size, anneal(option(params, k, Param.ACTOR_RATE), age, now), r[1], bits)
         if max(actor[1], critic[1]) > 0:
             learn_cluster(sizes, params, memory, wires, scratch, k, dopamine > 0, actor, critic, now, k0, k1)
         if k == 0:

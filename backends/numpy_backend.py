@@ -81,8 +81,10 @@ class Own:
     """One brain's plastic arrays, widened to int32, while it steps."""
 
     weights: I32
+    fractions: I32
     traces: I32
     inner_weights: I32
+    inner_fractions: I32
     inner_traces: I32
     carried: I32
     collected: int
@@ -99,8 +101,9 @@ def _own(arrays: Arrays, brain: int) -> Own:
         widened: I32 = arrays[name][brain].astype(np.int32)
         return widened
 
-    inner = wide("inner_weights"), wide("inner_traces")
-    return Own(wide("weights"), wide("traces"), *inner, wide("excitement"), int(arrays["collected"][brain]))
+    readouts = wide("weights"), wide("fractions"), wide("traces")
+    inner = wide("inner_weights"), wide("inner_fractions"), wide("inner_traces")
+    return Own(*readouts, *inner, wide("excitement"), int(arrays["collected"][brain]))
 
 
 class NumpyBackend:
@@ -180,10 +183,10 @@ class NumpyBackend:
         else:
             own.forget()
             volley.actions[:] = 0
-        for name, array in (("weights", own.weights), ("traces", own.traces), ("excitement", own.carried)):
-            arrays[name][brain] = array
-        arrays["inner_weights"][brain], arrays["inner_traces"][brain] = own.inner_weights, own.inner_traces
-        arrays["collected"][brain], arrays["value"][brain] = own.collected, values
+        for name in ("weights", "fractions", "traces", "inner_weights", "inner_fractions", "inner_traces"):
+            arrays[name][brain] = getattr(own, name)
+        arrays["excitement"][brain], arrays["collected"][brain] = own.carried, own.collected
+        arrays["value"][brain] = values
         arrays["episode"][brain] = (int(arrays["episode"][brain]) + (flag == Flag.START)) & 0xFFFFFFFF
         arrays["presentation"][brain] = (now + 1) & 0xFFFFFFFF
         return volley.actions
@@ -205,16 +208,18 @@ class NumpyBackend:
                 eq.anneal(int(params[column]), age, clock.presentation)
                 for column in (Param.CRITIC_RATE, Param.ACTOR_RATE, Param.INNER_RATE)
             )
-            critic = eq.step_and_chance(min(abs(dopamine), spec.DOPAMINE_LIMIT), critic_rate, int(r[0]))
-            actor = eq.step_and_chance(eq.actor_dopamine(dopamine, mean, params), actor_rate, int(r[1]))
+            bits = int(params[Param.FRACTION_BITS])
+            critic = eq.step_and_chance(min(abs(dopamine), spec.DOPAMINE_LIMIT), critic_rate, int(r[0]), bits)
+            actor = eq.step_and_chance(eq.actor_dopamine(dopamine, mean, params), actor_rate, int(r[1]), bits)
             words = np.arange(k, config.words, config.clusters)
             for output in range(config.outputs):
                 step, chance = critic if output == config.units else actor
                 x, y = (
                     self._plastic(config.words, output, planes, clock)[words] for planes in (range(8), range(8, 12))
                 )
-                own.weights[output, words] = eq.moved_weights(
-                    own.weights[output, words], own.traces[output, words], 1 if dopamine > 0 else -1, step, chance, x, y
+                at, up = (output, words), 1 if dopamine > 0 else -1
+                own.weights[at], own.fractions[at] = eq.moved_weights(
+                    own.weights[at], own.fractions[at], own.traces[at], up, (step, chance, bits), x, y
                 )
             if k == 0:
                 self._learn_inner(own, met.flag, dopamine, mean, params, (inner_rate, int(r[2])), clock)
@@ -241,13 +246,15 @@ class NumpyBackend:
             own.collected = 0
             return
         up = 1 if own.collected > 0 else -1
-        step, chance = eq.step_and_chance(eq.actor_dopamine(own.collected, mean, params), *rate)
+        bits = int(params[Param.FRACTION_BITS])
+        step, chance = eq.step_and_chance(eq.actor_dopamine(own.collected, mean, params), *rate, bits)
         own.collected = 0
         sources = own.inner_weights.shape[1]
         for unit in range(len(own.inner_weights)):
             x, y = (self._plastic(sources, unit, planes, clock, Stream.INNER) for planes in (range(8), range(8, 12)))
-            own.inner_weights[unit] = eq.moved_weights(
-                own.inner_weights[unit], own.inner_traces[unit], up, step, chance, x, y
+            weights, fractions = own.inner_weights[unit], own.inner_fractions[unit]
+            own.inner_weights[unit], own.inner_fractions[unit] = eq.moved_weights(
+                weights, fractions, own.inner_traces[unit], up, (step, chance, bits), x, y
             )
 
     def _remember(

@@ -75,6 +75,8 @@ class Param(IntEnum):
     """Weight of the critic's outgoing weights beside those of the motor units, in sixteenths."""
     INNER_EVERY = 34
     """Presentations for which dopamine is collected before the learning words' weights change, at least 1."""
+    FRACTION_BITS = 35
+    """Weights move by 2**-this of a weight step or more, 0..4. For the learning words that of cluster 0."""
 
 
 RANGES: Mapping[Param, tuple[int, int]] = {
@@ -113,5 +115,6 @@ RANGES: Mapping[Param, tuple[int, int]] = {
     Param.FEEDBACK: (0, 4096),
     Param.CRITIC_FEEDBACK: (0, 256),
     Param.INNER_EVERY: (1, 1 << 20),
+    Param.FRACTION_BITS: (0, 4),
 }
 """Least and largest value of every hyperparameter."""

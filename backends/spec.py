@@ -16,7 +16,7 @@ from hebbit.backends.params import Param as Param
 from hebbit.backends.tables import EXPONENTIAL as EXPONENTIAL
 from hebbit.backends.tables import SIGMOID as SIGMOID
 
-CONTRACT_VERSION = 3
+CONTRACT_VERSION = 4
 
 LANES = 32
 """Neurons of a word."""
@@ -24,6 +24,9 @@ STATE_MAX = 15
 """Largest excitement, count, intensity and trace magnitude: four bits."""
 WEIGHT_MIN, WEIGHT_MAX = -128, 127
 """Eight-bit two's complement."""
+FRACTION_BITS = 4
+FRACTION_MAX = 15
+"""A synapse remembers sixteenths of a weight step, four bits more, which nothing reads but its own changes."""
 UNIT = 256
 """Value and drive of one weight step: V and u are fixed-point numbers with eight binary digits."""
 REWARD_LIMIT = 32767
@@ -223,7 +226,7 @@ Arrays = dict[str, NDArray[Any]]
 
 CANONICAL = (
     "brain", "episode", "presentation", "generation", "excitement", "weights", "traces", "value", "surprise",
-    "inner_weights", "inner_traces", "collected",
+    "inner_weights", "inner_traces", "collected", "fractions", "inner_fractions",
 )  # fmt: skip
 """Arrays of a brain, in the order of the digest: what a checkpoint holds and every backend exports.
 
@@ -249,6 +252,8 @@ def empty_arrays(config: BrainConfig, brains: NDArray[np.uint32]) -> Arrays:
         "inner_weights": np.zeros((r, config.learning_units, config.learning_sources, LANES), np.int8),
         "inner_traces": np.zeros((r, config.learning_units, config.learning_sources, LANES), np.int8),
         "collected": np.zeros(r, np.int32),
+        "fractions": np.zeros((r, config.outputs, config.words, LANES), np.uint8),
+        "inner_fractions": np.zeros((r, config.learning_units, config.learning_sources, LANES), np.uint8),
     }
 
 
@@ -330,6 +335,8 @@ def check(config: BrainConfig, params: NDArray[np.int32], seed: int, arrays: Map
         (not (np.abs(own["traces"].astype(np.int32)) > STATE_MAX).any(), f"traces within +-{STATE_MAX}"),
         (not (critic < 0).any(), "no negative traces of the critic"),
         (not (np.abs(own["inner_traces"].astype(np.int32)) > STATE_MAX).any(), f"inner traces within +-{STATE_MAX}"),
+        (not (own["fractions"] > FRACTION_MAX).any(), f"fractions of 0..{FRACTION_MAX}"),
+        (not (own["inner_fractions"] > FRACTION_MAX).any(), f"inner fractions of 0..{FRACTION_MAX}"),
         (not (np.abs(own["collected"].astype(np.int64)) > DOPAMINE_LIMIT).any(), "collected within the dopamine limit"),
     ]
     for param, (least, most) in RANGES.items():

@@ -195,6 +195,8 @@ def random_arrays(dice: Dice, config: BrainConfig, brains: int) -> Arrays:
     shape = arrays["inner_weights"].shape
     inner = dice.integers if dice.one_in(2) else functools.partial(random_numbers, dice)
     arrays["inner_weights"][:] = inner(spec.WEIGHT_MIN, spec.WEIGHT_MAX, shape) >> dice.between(0, 7)
+    for name in ("fractions", "inner_fractions"):
+        arrays[name][:] = random_numbers(dice, 0, spec.FRACTION_MAX, arrays[name].shape)
     arrays["inner_traces"][:] = random_numbers(dice, -STATE_MAX, STATE_MAX, shape)
     limit = spec.DOPAMINE_LIMIT
     arrays["collected"][:] = random_numbers(dice, -limit, limit, (brains,))

@@ -8,8 +8,8 @@ import numpy as np
 
 from hebbit import backends
 from hebbit.agents import AgentConfig, EnvSpec, SpikingAgent
-from hebbit.agents.encoder import LANES
 from hebbit.agents.environment import episode_seed
+from hebbit.agents.leaves import LANES
 from hebbit.agents.runs import versions
 from hebbit.agents.trained import located
 from hebbit.backends.spec import TRACE_BITS, BrainConfig

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from hebbit.agents import SpikingAgent
 from hebbit.agents.callbacks import EvalCallback
-from hebbit.agents.encoder import LANES
 from hebbit.agents.environment import EnvSpec, episode_seed
 from hebbit.agents.evaluation import EPISODE_LIMIT
+from hebbit.agents.leaves import LANES
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 import hebbit
 from hebbit.agents.config import WEIGHT_STEPS, AgentConfig
-from hebbit.agents.encoder import LANES
 from hebbit.agents.files import atomic_write_text
+from hebbit.agents.leaves import LANES
 from hebbit.backends.spec import CONTRACT_VERSION
 from hebbit.scripts.ablation import bits_world as world
 from hebbit.scripts.ablation.bits_world import CYCLES, F32, F64

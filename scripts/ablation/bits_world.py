@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hebbit.agents.encoder import LANES, LEVELS, tuning_table
+from hebbit.agents.encoder import LEVELS, tuning_table
+from hebbit.agents.leaves import LANES
 
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]

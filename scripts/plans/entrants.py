@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hebbit.agents import SpikingAgent
-from hebbit.agents.encoder import LANES
 from hebbit.agents.environment import EnvSpec, episode_seed
 from hebbit.agents.errors import HebbitError
 from hebbit.agents.evaluation import EPISODE_LIMIT, Policy
+from hebbit.agents.leaves import LANES
 from hebbit.agents.trained import PREFIX, located
 from hebbit.backends.spec import Prediction
 from hebbit.scripts.bench.suites import BASELINES

@@ -10,9 +10,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from hebbit.agents.encoder import FAR
 from hebbit.agents.environment import EnvSpec
 from hebbit.agents.errors import HebbitError, brief
+from hebbit.agents.leaves import FAR
 from hebbit.scripts.plans.physics import set_attributes
 from hebbit.scripts.plans.plan import CENTRE, FIRST, Condition
 

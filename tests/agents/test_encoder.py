@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hebbit.agents import AgentConfig
-from hebbit.agents.encoder import LANES, Encoder, tuning_table
+from hebbit.agents.encoder import Encoder, tuning_table
 from hebbit.agents.errors import ObservationError, SpaceError
+from hebbit.agents.leaves import LANES
 
 ALL = slice(None)
 CONFIG = AgentConfig(pool_words=4)

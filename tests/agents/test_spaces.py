@@ -8,8 +8,8 @@ import pytest
 from gymnasium import spaces
 
 from hebbit.agents.checkpoint import canonical_json
-from hebbit.agents.encoder import leaves
 from hebbit.agents.errors import CheckpointError, HebbitError
+from hebbit.agents.leaves import leaves
 from hebbit.agents.spaces import from_json, row, to_json
 
 INF = np.inf

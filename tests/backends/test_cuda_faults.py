@@ -11,6 +11,7 @@ from functools import cache
 from multiprocessing import get_context
 from typing import Any
 
+import numpy as np
 import pytest
 from numpy.typing import NDArray
 
@@ -60,9 +61,12 @@ def case(number: int) -> Case:
         Param.ACTOR_SHIFT: 1, Param.ACTOR_CHANCE: 128, Param.TEMPERATURE: 300, Param.MOTOR_BASE: 20,
         Param.MOTOR_RULE: 0, Param.SURPRISE_SHIFT: 0, Param.DOPAMINE_CLIP: 5000,
         Param.READS: 6 if number == 4 else 7, Param.TEMPERATURE_AGE: 300 * (number > 0),
-        Param.INNER_RULE: 0, Param.INNER_RATE: 9000, Param.INNER_SHIFT: 1, Param.INNER_CHANCE: 128,
+        Param.INNER_RULE: 0, Param.INNER_RATE: 900 if number == 4 else 9000,
+        Param.INNER_SHIFT: 1, Param.INNER_CHANCE: 128,
         Param.INNER_SLOPE: 60, Param.INNER_BIAS: 0, Param.FEEDBACK: 9,
         Param.CRITIC_FEEDBACK: 8, Param.INNER_EVERY: 1 + number % 2,
+        # 0..4, and clusters differ
+        Param.FRACTION_BITS: (4 - number + np.arange(config.clusters)) % 5,
     }  # fmt: skip
     for column, value in settings.items():
         params[..., column] = value
@@ -72,6 +76,8 @@ def case(number: int) -> Case:
     arrays["presentation"][:] = 401
     arrays["generation"][:] = Dice(number, 13).integers(0, 2**32 - 1, arrays["generation"].shape)
     arrays["inner_weights"][:] = Dice(number, 12).integers(-60, 60, arrays["inner_weights"].shape)
+    for name in ("fractions", "inner_fractions"):
+        arrays[name][:] = Dice(number, 14).integers(0, 15, arrays[name].shape)
     arrays["excitement"][:] *= not quiet
     return Case(number, config, params, 77, arrays)
 
@@ -165,6 +171,26 @@ def test_barriers_are_counted() -> None:
         (r"planes\.turn = place\.output % 32", "planes.turn = 0"),
         (r"clock\.now \+= 1;", ""),
         (r"copy\(row \+ ROW_PAIRS, pairs, PLANES \* PAIRS\);", ""),
+        (r"#define PLANES 17", "#define PLANES 13"),
+        (r"rate << bits", "rate"),
+        (r"k < MAX_STEP_SHIFT \+ bits", "k < MAX_STEP_SHIFT"),
+        (r"r\[0\], own\[PARAM_FRACTION_BITS\]", "r[0], params[PARAM_FRACTION_BITS]"),
+        (r"random_word, own\[PARAM_FRACTION_BITS\]", "random_word, FRACTION_BITS"),
+        (r"move >> 9 & 15u", "move >> 9 & 7u"),
+        (r"digit\(move, 13\)", "digit(move, 12)"),
+        (r"carry = majority\(m\[i\], r\[i\], carry\)", "carry = m[i]"),
+        (r"carry &= small;", ""),
+        (r"m\[i \+ 4\] : 0u\) & small", "m[i + 4] : 0u)"),
+        (r"m\[i\] & ~small", "m[i]"),
+        (r"m\[i - 2\] & two", "0u"),
+        (r"k >> 1 & 4u", "0u"),
+        (r"first = FRACTION_BITS - bits", "first = 0"),
+        (r"if \(first \+ i >= SIGN_PLANE\) break;", ""),
+        (r"\(TRACE_PLANE \+ 4\) \* apart\] \^", "(TRACE_PLANE + 4) * apart] |"),
+        (r"sign \^ carry \^ over", "sign ^ carry"),
+        (r"if \(over == 0\) return;", "return;"),
+        (r"over & ~down", "over"),
+        (r"pair\[i \* apart\] = \(pair\[i \* apart\]", "if (i > 3) pair[i * apart] = (pair[i * apart]"),
         (r" \^ generation >> 16", ""),
         (r"generation & 0xFFFFu", "generation"),
         (r"= n\[i\] & seen;", "= n[i];"),

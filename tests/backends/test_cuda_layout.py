@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hebbit.agents.config import AgentConfig
 from hebbit.backends import cuda_backend, spec
 from hebbit.backends.cuda_backend import Call, DeviceBackend, from_rows, to_rows
-from hebbit.backends.cuda_layout import Layout, constants, defines, layout, source
+from hebbit.backends.cuda_layout import PLANES, Layout, constants, defines, layout, source
 from hebbit.backends.shim_backend import SHARED_LIMIT, ShimBackend, ShimMachine
 from hebbit.backends.spec import BrainConfig, Param
 from hebbit.scripts.conformance import Dice, differences, random_arrays, random_case
@@ -33,7 +33,7 @@ def test_parts_do_not_overlap() -> None:
     for places in (made.row, made.board):
         starts = list(places.values())
         assert starts == sorted(starts) and starts[0] == 0
-    inner = 13 * config.learning_units * config.learning_sources
+    inner = PLANES * config.learning_units * config.learning_sources
     assert made.row["EXCITEMENT"] - made.row["INNER"] == inner and made.row_bytes > 4 * inner
 
 
@@ -63,7 +63,7 @@ def test_a_warp_holds_1024_neurons() -> None:
 def test_bytes_of_a_brain_are_those_of_the_document() -> None:
     """docs/gpu.md quotes them."""
     made = layout(BrainConfig(8, 32, (2,), slots_min=8, slots_max=8), SHARED_LIMIT)
-    assert (made.row_bytes, made.shared_bytes, made.threads) == (7044, 9792, 32)
+    assert (made.row_bytes, made.shared_bytes, made.threads) == (8968, 11712, 32)
     made = layout(AgentConfig().brain(4, (2,)), SHARED_LIMIT)
     assert (made.warps, made.pairs_shared) == (2, True)
 
@@ -136,7 +136,7 @@ def newborn(brains: int) -> dict[str, Any]:
 
 def test_a_population_too_large_for_the_device_is_refused_before_anything_is_allocated() -> None:
     machine = SmallMachine()
-    said = r"^1000 brains need 6\.\d MiB of device memory \([0-9,]+ bytes each\) and 2\.0 MiB are free; use fewer"
+    said = r"^1000 brains need 7\.\d MiB of device memory \([0-9,]+ bytes each\) and 2\.0 MiB are free; use fewer"
     with pytest.raises(MemoryError, match=said):
         DeviceBackend(machine).create(CONFIG, np.repeat(RULES, 1000, axis=0), 0, newborn(1000))
     assert machine.taken == 0

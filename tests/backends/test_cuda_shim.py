@@ -9,7 +9,7 @@ import pytest
 
 from hebbit.agents import SpikingAgent
 from hebbit.backends import load
-from hebbit.backends.cuda_layout import RESIDENT_WARPS, defines, layout
+from hebbit.backends.cuda_layout import PLANES, RESIDENT_WARPS, defines, layout
 from hebbit.backends.shim_backend import SHARED_LIMIT, ShimBackend
 from hebbit.backends.spec import BrainConfig, Param
 from hebbit.scripts.conformance import (
@@ -21,6 +21,7 @@ from hebbit.scripts.conformance import (
     digest,
     lives,
     random_arrays,
+    random_asked,
     random_case,
     random_observed,
 )
@@ -32,7 +33,7 @@ SHAPES = {
     "no pool": BrainConfig(5, 0, (4,), cycles=15),
     "outputs beyond shared memory": BrainConfig(9, 33, (150, 3), cycles=1),
     "every word a cluster": BrainConfig(2, 9, (2,), cycles=2, clusters=11),
-    "more than 32 outputs": BrainConfig(3, 5, (20, 30), cycles=2),
+    "more than 32 outputs": BrainConfig(3, 5, (15, 20), cycles=2),
     "more groups than threads": BrainConfig(1, 1, (2,) * 40, cycles=2),
     "echo words alone": BrainConfig(3, 5, (3,), cycles=8, echo_delay=3, echo_pool=4),
     "more echo words than threads": BrainConfig(3, 33, (2,), cycles=2, echo_delay=20, echo_pool=30, clusters=2),
@@ -53,7 +54,7 @@ def busy_case(config: BrainConfig, sensory: int = 0, drive: int = 0) -> Case:
         Param.MOTOR_BASE: 3, Param.SURPRISE_SHIFT: 4, Param.SURPRISE_FLOOR: 64, Param.DOPAMINE_CLIP: 4096,
         Param.READS: 7, Param.TEMPERATURE_AGE: 400, Param.INNER_RATE: 1 << 16, Param.INNER_SHIFT: 1,
         Param.INNER_CHANCE: 128, Param.INNER_SLOPE: 60, Param.INNER_BIAS: 5, Param.FEEDBACK: 16,
-        Param.CRITIC_FEEDBACK: 8, Param.INNER_EVERY: 2,
+        Param.CRITIC_FEEDBACK: 8, Param.INNER_EVERY: 2, Param.FRACTION_BITS: 4,
     }  # fmt: skip
     params = np.zeros((2, config.clusters, len(Param)), np.int32)
     for column, value in settings.items():
@@ -109,6 +110,23 @@ def test_the_shapes_are_what_they_are_called() -> None:
     assert [name for name, one in made.items() if not one.pairs_shared] == [
         "outputs beyond shared memory", "learning words beyond shared memory",
     ]  # fmt: skip
+
+
+def test_answers_look_at_the_eight_planes_of_the_weights_alone() -> None:
+    case, backend = busy_case(SHAPES["two warps"]), ShimBackend()
+    state = backend.create(case.config, case.params, case.seed, case.arrays)
+    asked = random_asked(Dice(11, 2), case, False)
+    before = backend.predict(state, *asked)._asdict()
+    row, shape = state.layout.row, (len(case.params), PLANES, case.config.outputs * case.config.words)
+    planes = state.memory[:, row["PAIRS"] : row["INNER"]].reshape(shape)
+    planes[:, :4] = planes[:, 12:] = 0xA5A5A5A5
+    state.memory[:, row["PAIRS"] : row["INNER"]] = planes.reshape(len(planes), -1)
+    assert differences(before, backend.predict(state, *asked)._asdict()) == {}
+    for plane in range(4, 12):
+        turned = planes.copy()
+        turned[:, plane] ^= 0xFFFFFFFF
+        state.memory[:, row["PAIRS"] : row["INNER"]] = turned.reshape(len(planes), -1)
+        assert differences(before, backend.predict(state, *asked)._asdict()), plane
 
 
 @pytest.mark.parametrize("shape", ["one warp", "two warps"])

@@ -1,5 +1,6 @@
 """The specification's learning rule: credit, traces, dopamine and weights, each against a statement of its own."""
 
+import math
 from fractions import Fraction
 from math import comb, sqrt
 from typing import Any
@@ -95,7 +96,7 @@ def test_actor_dopamine(dopamine: int, mean: int, shift: int, floor: int, clip: 
 @pytest.mark.parametrize(("size", "rate"), [(0, 9), (1, 1), (3, 333333), (777, 12345), (1 << 12, 1 << 12)])
 def test_chances_up_to_one_are_exact_on_average(size: int, rate: int) -> None:
     """Chances of 256 are the upper 16 of 24 bits plus a coin for the rest: over all roundings the sum is exact."""
-    found = [step_and_chance(size, rate, low << 16) for low in range(65536)]
+    found = [step_and_chance(size, rate, low << 16, 0) for low in range(65536)]
     assert {k for k, _ in found} == {0}
     assert sum(chance for _, chance in found) == size * rate
 
@@ -103,33 +104,50 @@ def test_chances_up_to_one_are_exact_on_average(size: int, rate: int) -> None:
 @pytest.mark.parametrize(("halves", "k"), [(2, 0), (3, 1), (4, 1), (5, 2), (16, 3), (33, 5), (128, 6)])
 def test_larger_chances_become_larger_steps(halves: int, k: int) -> None:
     """An expected move of halves / 2 weight steps is 2**k times a chance that is at most 1."""
-    found, chance = step_and_chance(halves << 11, 1 << 12, 0)
+    found, chance = step_and_chance(halves << 11, 1 << 12, 0, 0)
     assert found == k and chance <= 256
     assert abs((chance << k) - 128 * halves) < 1 << k
 
 
-def test_the_largest_step_is_64_for_sure() -> None:
-    assert step_and_chance(65535, 1 << 24, 0) == (6, 256)
-    assert step_and_chance(65535 * 256, 2**31 - 1, 2**32 - 1) == (6, 256)
+@pytest.mark.parametrize("bits", range(5))
+@pytest.mark.parametrize("size", [1, 100, 4096, 70000])
+def test_finer_steps_come_as_much_more_often(bits: int, size: int) -> None:
+    """The expected move in sixteenths stays, while the least step is 2**-bits of a weight step."""
+    k, chance = step_and_chance(size, 1 << 12, 0, bits)
+    assert k == 0 or chance > 127
+    assert abs((chance << k + 4 - bits) * 4096 - 16 * 256 * size) < 4096 << k + 4 - bits
 
 
-@pytest.mark.parametrize("k", range(7))
+@pytest.mark.parametrize("bits", range(5))
+def test_the_largest_step_is_64_for_sure(bits: int) -> None:
+    assert step_and_chance(65535, 1 << 24, 0, bits) == (6 + bits, 256)
+    assert step_and_chance(65535 * 256, 2**31 - 1, 2**32 - 1, bits) == (6 + bits, 256)
+
+
+@pytest.mark.parametrize(("k", "bits"), [(0, 4), (3, 4), (4, 4), (10, 4), (2, 2), (8, 2), (0, 0), (4, 0), (6, 0)])
 @pytest.mark.parametrize("up", [-1, 1])
-@pytest.mark.parametrize("sign", [-1, 1])
-def test_weights_move_and_saturate(k: int, up: int, sign: int) -> None:
-    weights = np.arange(-128, 128, dtype=np.int32)
-    moved = moved_weights(weights, np.full(256, 15 * sign, np.int32), up, k, 256, np.zeros_like(weights), 0 * weights)
-    expected = [max(-128, min(127, w + up * sign * 2**k)) for w in range(-128, 128)]
-    assert moved.tolist() == expected
+@pytest.mark.parametrize("trace", [-15, -4, 1, 8, 13])
+def test_weights_move_and_saturate(k: int, bits: int, up: int, trace: int) -> None:
+    """By |trace| 2**k / 16 quanta of 2**-bits, rounded up for y = 15 if at all."""
+    fine = np.arange(-2048, 2048, dtype=np.int32)
+    traces, none = np.full_like(fine, trace), np.zeros_like(fine)
+    weights, fractions = moved_weights(fine >> 4, fine & 15, traces, up, (k, 256, bits), none, none + 15)
+    quanta = math.ceil(abs(trace) * 2**k / 16)
+    step = (1 if up * trace > 0 else -1) * quanta * 16 // 2**bits
+    expected = [max(-2048, min(2047, w + step)) for w in range(-2048, 2048)]
+    assert (16 * weights + fractions).tolist() == expected
+    assert weights.min() >= -128 and weights.max() <= 127 and set(fractions.tolist()) <= set(range(16))
 
 
-def test_weights_move_by_chance_times_trace() -> None:
-    """Of the 256 * 16 random numbers x and y, chance * |trace| move the weight."""
+@pytest.mark.parametrize("k", range(8))
+def test_weights_move_by_chance_times_trace(k: int) -> None:
+    """Over the 256 * 16 random numbers x and y a weight moves by chance * |trace| * 2**k quanta, no bit lost."""
     x, y = np.meshgrid(np.arange(256, dtype=np.int32), np.arange(16, dtype=np.int32))
     for trace in (0, 1, -7, 15):
         for chance in (0, 1, 100, 256):
-            moved = moved_weights(np.zeros_like(x), np.full_like(x, trace), 1, 0, chance, x, y)
-            assert moved.sum() == chance * trace
+            none = np.zeros_like(x)
+            weights, fractions = moved_weights(none, none, np.full_like(x, trace), 1, (k, chance, 4), x, y)
+            assert (16 * weights + fractions).sum() == chance * trace * 2**k
 
 
 @pytest.mark.parametrize("share", range(17))

@@ -193,15 +193,23 @@ def signed(weights: I32) -> I32:
     return weights - 256 * (weights > 127)
 
 
-@pytest.mark.parametrize("k", range(7))
+@pytest.mark.parametrize("k", range(11))
 @pytest.mark.parametrize("down", [False, True])
-def test_moved_weights(k: int, down: bool) -> None:
-    def moved(low: Any, high: Any, moves: Any, down: Any, k: Any) -> Any:
-        found = moved_weights(low + high, rows.spread(moves), planes.mask(down), planes.digits(1 << k))
-        return found[0] + found[1]
+@pytest.mark.parametrize("fraction", [0, 1, 7, 15])
+def test_moved_weights(k: int, down: bool, fraction: int) -> None:
+    """In sixteenths: the fraction first, then the eight digits of the weight."""
+
+    def moved(low: Any, high: Any, fraction: Any, moves: Any, down: Any, k: Any) -> Any:
+        sixteenths, some, a = planes.digits4(rows.spread(fraction), 0), rows.spread(moves), planes.digits(1 << k)
+        a0 = a[0] & some, a[1] & some, a[2] & some, a[3] & some
+        a1 = a[4] & some, a[5] & some, a[6] & some, a[7] & some
+        a2 = a[8] & some, a[9] & some, a[10] & some, a[11] & some
+        found = moved_weights(sixteenths, low, high, a0, a1, a2, planes.mask(down))
+        return found[0] + found[1] + found[2]
 
     weights = np.arange(256, dtype=np.int32).reshape(-1, 32)
     moves = 0xF0F0A5A5
-    found = mapped(moved, weights % 16, weights // 16, 8, np.uint32(moves), down, k)
+    found = mapped(moved, weights % 16, weights // 16, 12, np.uint32(fraction), np.uint32(moves), down, k)
     step = (-1 if down else 1) * 2**k * (moves >> np.arange(32) & 1)
-    assert np.array_equal(signed(found), np.clip(signed(weights) + step, -128, 127))
+    before = 16 * signed(weights) + fraction
+    assert np.array_equal(signed(found >> 4) * 16 + (found & 15), np.clip(before + step, -2048, 2047))
