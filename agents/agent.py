@@ -26,7 +26,7 @@ from hebbit.agents.progress import Progress
 from hebbit.agents.replay import Memory
 from hebbit.agents.rewards import RewardScale, rescale
 from hebbit.agents.streams import ExperienceStream
-from hebbit.agents.structure import Structure, rewire
+from hebbit.agents.structure import Structure, grow
 from hebbit.backends.choice import Newborn, choose
 from hebbit.backends.spec import Arrays, Flag
 
@@ -258,8 +258,7 @@ class SpikingAgent:
                 ended = self._step()
                 self.num_timesteps += 1
                 self.total_steps += 1
-                if self.structure.tick():
-                    rewire(self)
+                grow(self)
                 if hook is not None:
                     going = all([hook.on_episode_end(episode) for episode in ended])
                     if not (hook.on_step() and going):

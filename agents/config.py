@@ -62,6 +62,10 @@ class AgentConfig:
     """Weight steps of the critic for a dopamine of one weight step and a full trace."""
     actor_step: float = 0.125
     """The same for the actor, whose dopamine may be normalised (surprise_shift)."""
+    actor_fading: float = 0.0
+    """Share of the motor units' weights that is lost every 1,000 steps: a policy that fades goes on exploring."""
+    fading_until: int = 0
+    """Steps after which nothing fades any more; 0 for ever."""
     fraction_bits: int = 4
     """Binary digits of a weight step that synapses remember beside their eight-bit weights, 0..4: nothing reads them,
     but with them weights move by less than a step at a time, and rounding makes less noise."""
@@ -254,7 +258,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "critic_step": (0, 16), "actor_step": (0, 16), "step_age": (0, 1 << 20), "motor_base": (0, 1),
     "temperature": (0, 1000), "surprise_shift": (0, 12), "surprise_floor": (0.0, 127.0), "dopamine_clip": (0.0, 255.0),
     "reward_bits": (-8, 15), "tuning_width": (0.5, 64), "warmup": (0, 1 << 30), "range_deviations": (0.01, 100),
-    "fraction_bits": (0, 4),
+    "fraction_bits": (0, 4), "actor_fading": (0, 1), "fading_until": (0, 1 << 30),
     "box_bins": (2, 256), "optimism": (-128, 127), "temperature_age": (0, 1 << 20), "echo_delay": (0, 64),
     "relations": (0, 32), "echo_pool": (0, 32768), "learning_words": (0, 128), "learning_step": (0, 16),
     "learning_slope": (0, 0.5),

@@ -18,7 +18,7 @@ from hebbit.agents.books import Books
 from hebbit.agents.connection import AnyEnv
 from hebbit.agents.errors import HebbitError
 from hebbit.agents.streams import Tick
-from hebbit.agents.structure import rewire
+from hebbit.agents.structure import grow
 from hebbit.backends.spec import Backend, Flag, Param
 
 
@@ -219,8 +219,7 @@ class Production:
         action = self._show(self._dual, observation, reward, flag)
         agent.num_timesteps += 1
         agent.total_steps += 1
-        if agent.structure.tick():
-            rewire(agent)
+        grow(agent)
         agent.books.met(Tick((observation,), (float(reward),), np.array([flag], np.uint8), {}))
         return action
 

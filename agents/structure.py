@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hebbit.agents import saving
+from hebbit.agents import fading, saving
 from hebbit.agents.config import AgentConfig
 from hebbit.agents.errors import HebbitError, brief
 from hebbit.agents.newborn import HALF
@@ -37,19 +37,22 @@ class Structure:
     def __init__(self, config: AgentConfig, brains: int) -> None:
         """Begin with words that are as old as their brains."""
         self.every, self.until = config.rewire_every, config.rewire_until
+        self.fading, self.fading_until = config.actor_fading > 0, config.fading_until
         self.clock = 0
-        """Steps that each brain has learned; 0 for ever where nothing is re-wired."""
+        """Steps that each brain has learned; 0 for ever where nothing is re-wired and nothing fades."""
         self.born = np.zeros((brains, config.pool_words), np.int64)
         """[R, W]: clock at which a word drew its sources."""
         self.words = np.full(brains, config.pool_words, np.int64)
         """[R]: pool words that a brain was born with; those it has not any more were pruned."""
 
-    def tick(self) -> bool:
-        """Count a step; whether the brains are to be re-wired after it."""
-        if self.every == 0:
-            return False
+    def tick(self) -> tuple[bool, bool]:
+        """Count a step; whether the brains are to be re-wired after it, and whether weights are to fade."""
+        if self.every == 0 and not self.fading:
+            return False, False
         self.clock += 1
-        return self.clock % self.every == 0 and not 0 < self.until < self.clock
+        rewires = self.every > 0 and self.clock % self.every == 0 and not 0 < self.until < self.clock
+        fades = self.fading and self.clock % fading.EVERY == 0 and not 0 < self.fading_until < self.clock
+        return rewires, fades
 
     def arrays(self) -> Arrays:
         """What changes, for checkpoints and digests."""
@@ -60,6 +63,15 @@ class Structure:
         """Take over what :meth:`arrays` gave."""
         self.clock = int(arrays["structure_clock"][0])
         self.born[...], self.words[...] = arrays["structure_born"], arrays["structure_words"]
+
+
+def grow(agent: SpikingAgent) -> None:
+    """Count a step of the agent, and re-wire its brains or let weights fade when it is time."""
+    rewires, fades = agent.structure.tick()
+    if rewires:
+        rewire(agent)
+    if fades:
+        fading.fade(agent)
 
 
 def pool(config: BrainConfig) -> slice:

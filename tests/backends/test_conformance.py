@@ -15,7 +15,7 @@ from hebbit.backends.spec import RANGES, Arrays, Flag, Param
 from hebbit.scripts import conformance
 from hebbit.scripts.conformance import Dice, differing_bits, random_case, random_observed
 
-CASES = 200
+CASES = 300
 
 
 class Flawed(NumpyBackend):
