@@ -63,7 +63,8 @@ class AgentConfig:
     actor_step: float = 0.125
     """The same for the actor, whose dopamine may be normalised (surprise_shift)."""
     actor_fading: float = 0.0
-    """Share of the motor units' weights that is lost every 1,000 steps: a policy that fades goes on exploring."""
+    """Share of the motor units' weights, but for those of learning words, that is lost every 1,000 steps: a policy that
+    fades goes on exploring."""
     fading_until: int = 0
     """Steps after which nothing fades any more; 0 for ever."""
     fraction_bits: int = 4
