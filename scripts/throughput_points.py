@@ -166,20 +166,20 @@ def workload(point: Point, presentations: int, flag: Flag = Flag.CONTINUE) -> Wo
     return Workload(observations(point, presentations, rng), rewards, np.full(shape, flag, np.uint8))
 
 
-def fan_out(wiring: Wiring, sensory_words: int) -> NDArray[np.int64]:
-    """Synapses that each neuron of a sensory word feeds, [D].
+def fan_out(wiring: Wiring, inputs: int) -> NDArray[np.int64]:
+    """Synapses in the pool that each neuron of a sensory or echo word feeds, [inputs].
 
     Rotation and XOR only permute lanes, so a slot gives each neuron of its source exactly one synapse.
     """
     used = np.arange(wiring.source.shape[1]) < wiring.slots[:, None]
-    return np.bincount(wiring.source[used], minlength=sensory_words)
+    return np.bincount(wiring.source[used], minlength=inputs)
 
 
 def delivered_spikes(
     config: BrainConfig, wiring: Wiring, params: NDArray[np.int32], intensity: NDArray[np.uint8], clock: Clock
 ) -> int:
-    """Delivered spikes of one presentation of one brain; intensity [D, 32], params [K, Param]."""
-    fan, shown = fan_out(wiring, config.sensory_words), intensity.astype(np.int32)
+    """Delivered spikes of one presentation of one brain; intensity [inputs, 32], params [K, Param]."""
+    fan, shown = fan_out(wiring, config.inputs), intensity.astype(np.int32)
     spikes = (equations.sensory_spikes(shown, cycle, params, clock).sum(axis=1) for cycle in range(config.cycles))
     return sum(int(fan @ fired) for fired in spikes)
 

@@ -8,8 +8,8 @@ import numpy as np
 from hebbit.agents import AgentConfig, SpikingAgent, saving
 from hebbit.agents.environment import EnvSpec
 from hebbit.agents.evaluation import Policy
-from hebbit.backends.equations import Clock
-from hebbit.backends.spec import LANES, Stream
+from hebbit.backends.equations import Clock, sensory_spikes
+from hebbit.backends.spec import LANES, BrainConfig, Stream
 from hebbit.backends.wiring import wire
 from hebbit.scripts.bench.jobs import Job
 from hebbit.scripts.bench.side import Callback
@@ -44,41 +44,47 @@ class Ours:
         saving.save(self.agent, folder / "model.zip")
 
     def policy_bytes(self) -> int:
-        """Weights of the motor units, a byte each, and states of four bits; wiring is recomputed, not stored."""
+        """Weights that answers read, a byte each, and states of four bits; wiring is recomputed, not stored."""
         config = self.agent.brain_config
-        return config.units * config.words * LANES + config.pool_words * LANES * STATE_BITS // 8
+        return _weights(config) + config.carried_words * LANES * STATE_BITS // 8
 
     def operations(self) -> dict[str, Any]:
-        """Spikes delivered within the pool and to the motor units, counted over greedy answers of an episode."""
+        """Spikes delivered to the pool, learning and motor units, counted over greedy answers of an episode."""
         agent, config = self.agent, self.agent.brain_config
         sums = np.zeros(2)
-        for number, intensities, spikes in _answers(agent, self.spec, self.task.curve_seeds()):
-            sums += _delivered(agent, number, intensities) + spikes * config.units, spikes
+        for number, shown, spikes in _answers(agent, self.spec, self.task.curve_seeds()):
+            sums += _delivered(agent, number, shown) + spikes * config.units, spikes
         synaptic, spikes_mean = (sums / COUNTED).tolist()
         return {
             "kind": "spiking",
-            "parameters": config.units * config.words * LANES,
+            "parameters": _weights(config),
             "synaptic_per_action": synaptic,
             "spikes_per_action": spikes_mean,
-            "neuron_updates_per_action": config.pool_words * LANES * config.cycles,
+            "neuron_updates_per_action": (config.pool_words + config.learning_words) * LANES * config.cycles,
             "macs_per_action": None,
         }
 
 
+def _weights(config: BrainConfig) -> int:
+    """Synapses of the motor units and of the learning units; nothing reads the critic in an answer."""
+    return (config.units * config.words + config.learning_units * config.learning_sources) * LANES
+
+
 def _answers(agent: SpikingAgent, spec: EnvSpec, seeds: list[int]) -> Any:
-    """Number, intensities [D, 32] and spikes of sensory and pool neurons of greedy answers, over some episodes."""
-    rows, env, done, observation = np.zeros(1, np.int64), spec.make(), True, None
+    """Number, intensities of sensory and echo words [inputs, 32] and all spikes of greedy answers, over some episodes."""
+    rows, env, done, observation, config = np.zeros(1, np.int64), spec.make(), True, None, agent.brain_config
     episodes = iter(seeds * COUNTED)
     try:
         for number in range(COUNTED):
             if done:
                 observation, _ = env.reset(seed=next(episodes))
-                excitement = np.zeros((1, agent.brain_config.pool_words, LANES), np.uint8)
+                excitement = np.zeros((1, agent.brain_config.carried_words, LANES), np.uint8)
             shown = agent.encoder.encode([observation], rows)
             numbers = np.array([number], np.uint32)
             answer = agent.backend.predict(agent.state, rows, shown, excitement, numbers, True)
+            echoes = excitement[0, config.pool_words : config.pool_words + config.echo_words]
+            yield number, np.concatenate([shown[0], echoes]), int(answer.spikes[0])
             excitement = answer.excitement
-            yield number, shown[0], int(answer.spikes[0])
             action = agent.decoder.decode_mean(answer.volley[0], answer.actions[0])
             observation, _, terminated, truncated, _ = env.step(action)
             done = bool(terminated or truncated)
@@ -87,8 +93,11 @@ def _answers(agent: SpikingAgent, spec: EnvSpec, seeds: list[int]) -> Any:
 
 
 def _delivered(agent: SpikingAgent, number: int, intensities: Any) -> int:
-    """Sensory spikes delivered to the synapses of the pool."""
+    """Spikes of sensory and echo words delivered to the pool and the learning units; without those of the pool to them."""
     key = (agent.seed, int(agent.brains[0]))
     config, params = agent.brain_config, agent.state.params[0]
     wiring = wire(config, agent.arrays()["generation"][0], key)
-    return delivered_spikes(config, wiring, params, intensities, Clock(number, Stream.EVALUATION, key, True))
+    clock = Clock(number, Stream.EVALUATION, key, True)
+    cycles = range(config.cycles) if config.learning_words else ()
+    read = sum(int(sensory_spikes(intensities.astype(np.int32), cycle, params, clock).sum()) for cycle in cycles)
+    return delivered_spikes(config, wiring, params, intensities, clock) + read * config.learning_units
