@@ -131,13 +131,15 @@ def mean_changes(expected: F64, trace: int, presentations: int) -> list[float]:
         word = int(draw(np.zeros(1, np.uint32), t, 0, 0, Stream.SCALAR, KEY)[0, 0])
         x, y = (random_number(words, t, 0, planes, Stream.PLASTICITY, KEY) for planes in (range(8), range(8, 12)))
         for index, size in enumerate(expected):
-            k, chance = eq.step_and_chance(256, round(size * 2**spec.RATE_BITS / 256), word)
-            totals[index] += float(eq.moved_weights(still, eligible, 1, k, chance, x, y).mean())
+            bits = spec.FRACTION_BITS
+            k, chance = eq.step_and_chance(256, round(size * 2**spec.RATE_BITS / 256), word, bits)
+            weights, fractions = eq.moved_weights(still, still, eligible, 1, (k, chance, bits), x, y)
+            totals[index] += float((weights + fractions / 2**bits).mean())
     return [float(total) / presentations for total in totals]
 
 
 def weight_change(quick: bool) -> "Figure":
-    """Expected and measured change of weights that move by whole steps and by chance."""
+    """Expected and measured change of weights that move by sixteenths of a step and by chance."""
     expected = 2.0 ** np.arange(-9, 6.1, 4 if quick else 1)
     figure = new_figure(WIDTH, 3.8)
     axes = figure.add_subplot()

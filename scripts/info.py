@@ -12,7 +12,7 @@ from hebbit.agents.environment import episode_seed
 from hebbit.agents.leaves import LANES
 from hebbit.agents.runs import versions
 from hebbit.agents.trained import located
-from hebbit.backends.spec import TRACE_BITS, BrainConfig
+from hebbit.backends.spec import FRACTION_BITS, TRACE_BITS, BrainConfig
 from hebbit.backends.wiring import wire
 from hebbit.scripts.evaluate import load
 
@@ -116,6 +116,7 @@ def _bits(config: BrainConfig) -> dict[str, int]:
     return {
         f"in {STATE_BITS}-bit states": config.carried_words * LANES * STATE_BITS,
         f"in {WEIGHT_BITS}-bit weights": plastic * WEIGHT_BITS,
+        f"in their {FRACTION_BITS}-bit fractions": plastic * FRACTION_BITS,
         f"in traces of {TRACE_BITS} bits and a sign": plastic * (TRACE_BITS + 1),
     }
 

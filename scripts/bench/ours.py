@@ -71,7 +71,7 @@ def _weights(config: BrainConfig) -> int:
 
 
 def _answers(agent: SpikingAgent, spec: EnvSpec, seeds: list[int]) -> Any:
-    """Number, intensities of sensory and echo words [inputs, 32] and all spikes of greedy answers, over some episodes."""
+    """Number, intensities of sensory and echo words [inputs, 32] and all spikes of some greedy answers."""
     rows, env, done, observation, config = np.zeros(1, np.int64), spec.make(), True, None, agent.brain_config
     episodes = iter(seeds * COUNTED)
     try:
@@ -93,7 +93,7 @@ def _answers(agent: SpikingAgent, spec: EnvSpec, seeds: list[int]) -> Any:
 
 
 def _delivered(agent: SpikingAgent, number: int, intensities: Any) -> int:
-    """Spikes of sensory and echo words delivered to the pool and the learning units; without those of the pool to them."""
+    """Spikes of sensory and echo words delivered to the pool and to the learning units."""
     key = (agent.seed, int(agent.brains[0]))
     config, params = agent.brain_config, agent.state.params[0]
     wiring = wire(config, agent.arrays()["generation"][0], key)

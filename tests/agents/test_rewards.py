@@ -246,14 +246,15 @@ def test_what_is_learned_shrinks_towards_optimism() -> None:
     remembered = agent.memory.arrays()["replay_rewards"]
     rescale(agent, {0: 0.25})
     after = agent.arrays()
-    weights = before["weights"].astype(np.int64)
-    np.testing.assert_array_equal(after["weights"][0, -1], (weights[0, -1] - 20 + 2) // 4 + 20)
+    was, now = (16 * a["weights"].astype(np.int64) + a["fractions"] for a in (before, after))
+    # in sixteenths, about the optimism and a half
+    np.testing.assert_array_equal(now[0, -1], (was[0, -1] - 328 + 2) // 4 + 328)
     np.testing.assert_array_equal(after["value"], (before["value"] - 20 * 256 + 2) // 4 + 20 * 256)
     np.testing.assert_array_equal(after["surprise"], (before["surprise"] + 2) // 4)
     np.testing.assert_array_equal(agent.memory.arrays()["replay_rewards"], (remembered + 2) // 4)
     assert remembered.any()
-    np.testing.assert_array_equal(after["weights"][0, :-1], before["weights"][0, :-1])
-    for name in set(before) - {"weights", "value", "surprise", "collected"}:
+    np.testing.assert_array_equal(now[0, :-1], was[0, :-1])
+    for name in set(before) - {"weights", "fractions", "value", "surprise", "collected"}:
         np.testing.assert_array_equal(after[name], before[name], name)
 
 

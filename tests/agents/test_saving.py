@@ -88,7 +88,7 @@ def go_on_alike(*agents: SpikingAgent, steps: int = 100) -> None:
 @pytest.mark.parametrize("brains", [1, 3])
 @pytest.mark.parametrize("env", [CARTPOLE, "Pendulum-v1", "FrozenLake-v1", ORDERED])
 def test_a_loaded_agent_goes_on_as_if_never_stopped(env: str, brains: int, tmp_path: Path) -> None:
-    agent = trained(env, 152, brains=brains)
+    agent = trained(env, 151, brains=brains)
     assert max(agent.books.lengths) > 0
     again = saved(agent, tmp_path)
     assert again.digest() == agent.digest() and again.config == agent.config

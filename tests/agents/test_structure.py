@@ -201,7 +201,7 @@ def test_random_words_differ_between_brains_and_times_and_agree_elsewhere() -> N
 def test_when_words_are_rewired() -> None:
     def times(**changes: int) -> list[int]:
         structure = Structure(AgentConfig().replace(changes), 1)
-        return [step for step in range(1, 31) if structure.tick()]
+        return [step for step in range(1, 31) if structure.tick()[0]]
 
     assert times() == times(rewire_until=20) == []
     assert times(rewire_every=10) == [10, 20, 30]

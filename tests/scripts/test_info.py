@@ -42,7 +42,10 @@ def test_a_brain(cli: Cli) -> None:
     # 4 sensory words, 10 pool words, 2 motor units and the critic; 32 neurons each
     assert table["neurons"] == "512: 128 sensory, 320 pool, 64 motor"
     assert table["synapses"] == "1,984: 640 fixed (recomputed, not stored), 1,344 that learn"
-    assert table["bytes"] == "2,344: 160 in 4-bit states, 1,344 in 8-bit weights, 840 in traces of 4 bits and a sign"
+    assert table["bytes"] == (
+        "3,016: 160 in 4-bit states, 1,344 in 8-bit weights, 672 in their 4-bit fractions, "
+        "840 in traces of 4 bits and a sign"
+    )
     assert table["spikes per step"].endswith("over 200 steps") and "of 3,584 possible" in table["spikes per step"]
     assert table["environment"] == "CartPole-v1" and table["backend"] == "numba"
 
@@ -54,7 +57,7 @@ def test_a_brain_with_learning_and_echo_words(cli: Cli) -> None:
     assert table["neurons"] == "480: 128 sensory, 128 echo, 96 pool, 64 learning, 64 motor"
     # 3 outputs read 13 words, 64 learning neurons read 11; pool, echo and learning words outlive a presentation
     assert table["synapses"].endswith("23,776 that learn") and (3 * 13 + 64 * 11) * 32 == 23_776
-    assert table["bytes"].startswith("38,780: 144 in 4-bit states, 23,776 in 8-bit weights, 14,860 in traces")
+    assert table["bytes"].startswith("50,668: 144 in 4-bit states, 23,776 in 8-bit weights, 11,888 in their")
     assert table["pool words"] == "3 in use" and "re-wired" not in table
 
 
