@@ -52,8 +52,8 @@ class Ours:
         """Spikes delivered to the pool, learning and motor units, counted over greedy answers of an episode."""
         agent, config = self.agent, self.agent.brain_config
         sums = np.zeros(2)
-        for number, shown, spikes in _answers(agent, self.spec, self.task.curve_seeds()):
-            sums += _delivered(agent, number, shown) + spikes * config.units, spikes
+        for shown, spikes in _answers(agent, self.spec, self.task.curve_seeds()):
+            sums += _delivered(agent, shown) + spikes * config.units, spikes
         synaptic, spikes_mean = (sums / COUNTED).tolist()
         return {
             "kind": "spiking",
@@ -71,19 +71,18 @@ def _weights(config: BrainConfig) -> int:
 
 
 def _answers(agent: SpikingAgent, spec: EnvSpec, seeds: list[int]) -> Any:
-    """Number, intensities of sensory and echo words [inputs, 32] and all spikes of some greedy answers."""
+    """Intensities of sensory and echo words [inputs, 32] and all spikes of some greedy answers."""
     rows, env, done, observation, config = np.zeros(1, np.int64), spec.make(), True, None, agent.brain_config
     episodes = iter(seeds * COUNTED)
     try:
-        for number in range(COUNTED):
+        for _ in range(COUNTED):
             if done:
                 observation, _ = env.reset(seed=next(episodes))
                 excitement = np.zeros((1, agent.brain_config.carried_words, LANES), np.uint8)
             shown = agent.encoder.encode([observation], rows)
-            numbers = np.array([number], np.uint32)
-            answer = agent.backend.predict(agent.state, rows, shown, excitement, numbers, True)
+            answer = agent.backend.predict(agent.state, rows, shown, excitement, np.zeros(1, np.uint32), True)
             echoes = excitement[0, config.pool_words : config.pool_words + config.echo_words]
-            yield number, np.concatenate([shown[0], echoes]), int(answer.spikes[0])
+            yield np.concatenate([shown[0], echoes]), int(answer.spikes[0])
             excitement = answer.excitement
             action = agent.decoder.decode_mean(answer.volley[0], answer.actions[0])
             observation, _, terminated, truncated, _ = env.step(action)
@@ -92,12 +91,13 @@ def _answers(agent: SpikingAgent, spec: EnvSpec, seeds: list[int]) -> Any:
         env.close()
 
 
-def _delivered(agent: SpikingAgent, number: int, intensities: Any) -> int:
+def _delivered(agent: SpikingAgent, intensities: Any) -> int:
     """Spikes of sensory and echo words delivered to the pool and to the learning units."""
     key = (agent.seed, int(agent.brains[0]))
     config, params = agent.brain_config, agent.state.params[0]
     wiring = wire(config, agent.arrays()["generation"][0], key)
-    clock = Clock(number, Stream.EVALUATION, key, True)
+    # all greedy answers draw the same phases, those of presentation 0
+    clock = Clock(0, Stream.EVALUATION, key, True)
     cycles = range(config.cycles) if config.learning_words else ()
     read = sum(int(sensory_spikes(intensities.astype(np.int32), cycle, params, clock).sum()) for cycle in cycles)
     return delivered_spikes(config, wiring, params, intensities, clock) + read * config.learning_units

@@ -48,7 +48,7 @@ def row(name: str, seed: int, greedy: float, **others: Any) -> dict[str, Any]:
 
 def test_every_variant_of_an_environment_is_another_one() -> None:
     known = variants()
-    assert len(known) == 44
+    assert len(known) == 56
     settings = [(own.env_id, json.dumps(own.config().to_dict())) for own in known]
     assert len(set(settings)) == len(settings)
 
@@ -60,12 +60,12 @@ def test_variants_are_named_after_what_they_change() -> None:
             assert str(getattr(own.config(), name)).lower().removesuffix(".0") == value, own.name
 
 
-def test_settings_that_an_environment_shares_are_taken_over() -> None:
+def test_an_environments_own_preset_is_what_changes() -> None:
     games = [own for own in variants() if "MinAtar" in own.env_id]
-    assert len(games) == 9
-    assert {(own.config().pool_words, own.config().reward_bits, own.steps) for own in games} == {(0, 13, 300_000)}
-    assert {own.config().learning_words for own in games} == {1, 2, 4, 8}
-    assert [own.config().reads for own in games].count("all") == 1
+    assert len(games) == 14 and {own.steps for own in games} == {150_000, 200_000}
+    assert {(own.config().pool_words, own.config().reward_bits) for own in games} == {(0, 11)}
+    assert {own.config().learning_words for own in games} == {0, 1, 4}
+    assert [own.config().relations for own in games].count(0) == 2
 
 
 def test_what_an_environment_shares_gives_way_to_changes() -> None:
@@ -104,7 +104,7 @@ def test_variants_are_chosen_by_name_and_environment() -> None:
     assert [own.env_id for own in chosen(known, ["optimism=0"])] == [
         "CartPole-v1", "MountainCar-v0", "MountainCarContinuous-v0"
     ]  # fmt: skip
-    assert len(chosen(known, ["MountainCar-v0"])) == 5
+    assert len(chosen(known, ["MountainCar-v0"])) == 6
     one = chosen(known, ["hebbit.envs.masked:CartPoleNoVel-v1:echo_delay=2", "CartPole-v1:default"])
     assert [own.name for own in one] == ["default", "echo_delay=2"]
     assert chosen(known, None) == known
