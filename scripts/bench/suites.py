@@ -15,7 +15,7 @@ from hebbit.agents.errors import HebbitError, brief
 
 BASELINES = ("ppo", "a2c", "dqn", "qrdqn", "ars")
 """Algorithms of Stable-Baselines3 and its contrib package."""
-SUITES = ("classic", "box2d", "minatar", "memory", "smoke")
+SUITES = ("classic", "box2d", "lander", "minatar", "memory", "smoke")
 """Those that come along."""
 EVALUATION_SEED = 1 << 31
 """Of the final episodes: far from the seeds that people train and tune with, whose evaluations have the same stream."""

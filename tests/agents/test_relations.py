@@ -170,9 +170,8 @@ def test_an_image_among_others() -> None:
     flat = shown(space, [{name: own[n] for name, own in values.items()} for n in range(number)], config())
     np.testing.assert_array_equal(flat[:, : 2 * LANES], shown(parts["a"], values["a"], config()))
     own = {name: shown(parts[name], values[name], config(0)) for name in ("b", "c", "d")}
-    expected = [own["b"], [searched(image, 2) for image in images["b"]], own["c"][:, :3], own["d"]]
-    expected.append([searched(image, 2) for image in images["d"]])
-    rest = np.concatenate(expected, axis=1)
+    pairs = {name: np.array([searched(image, 2) for image in each], np.uint8) for name, each in images.items()}
+    rest = np.concatenate([own["b"], pairs["b"], own["c"][:, :3], own["d"], pairs["d"]], axis=1)
     np.testing.assert_array_equal(flat[:, 2 * LANES :][:, : rest.shape[1]], rest)
     # 2 + 3 words of planes, 25 + 75 pairs and 3 of the counted thing
     assert rest.shape[1] == 5 * LANES + 103 and flat.shape[1] == (2 + 9) * LANES
