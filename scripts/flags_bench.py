@@ -13,8 +13,8 @@ BENCHMARK = """Train hebbit and baselines of Stable-Baselines3 on every task of 
 process of its own with one thread, and keep what each of them did: hebbit report draws it.
 
 A finished run is never repeated: the same command goes on where an interrupted one stopped. A run that crashed or took
-too long is a row that says so, and is tried again by the next call. Suites that come along: classic, box2d, minatar,
-smoke; or a file:
+too long is a row that says so, and is tried again by the next call. Suites that come along: classic, box2d,
+lander, minatar, memory, smoke; or a file:
 
   [[tasks]]
   env_id = "CartPole-v1"
@@ -54,7 +54,7 @@ def benchmark(parser: argparse.ArgumentParser) -> None:
         "--suite",
         required=True,
         metavar="NAME|FILE.toml",
-        help="classic, box2d, minatar, memory, smoke, or a file of your own",
+        help="classic, box2d, lander, minatar, memory, smoke, or a file of your own",
     )
     add("--baselines", type=names, default=(), metavar="A,B", help="any of ppo, a2c, dqn, qrdqn, ars (default: none)")
     add(

@@ -76,7 +76,7 @@ def test_what_is_wrong_is_said(text: str, told: str) -> None:
 
 
 def test_no_such_suite(tmp_path: Path) -> None:
-    with pytest.raises(HebbitError, match="classic, box2d, minatar, memory, smoke"):
+    with pytest.raises(HebbitError, match="classic, box2d, lander, minatar, memory, smoke"):
         load(str(tmp_path / "none.toml"))
     with pytest.raises(HebbitError, match="cannot be read"):
         (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
