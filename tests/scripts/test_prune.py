@@ -78,8 +78,8 @@ def test_so_many_are_kept(cli: Cli) -> None:
     assert small.brain_config.pool_words == 2 and small.structure.words.tolist() == [6]
     weights = agent.arrays()["weights"][0]
     assert (small.arrays()["weights"][0][:, 4:] == weights[:, 4 + names.astype(int)]).all()
-    # 6 inputs and pool words, 2 motor units and the critic; 4 bits, 8 bits, 5 bits
-    assert "2 of 6 pool words, 968 of 1,656 bytes; on 1 other episodes" in out
+    # 6 inputs and pool words, 2 motor units and the critic; 4 bits, 8 bits, 4 bits, 5 bits
+    assert "2 of 6 pool words, 1,256 of 2,136 bytes; on 1 other episodes" in out
     assert (2 * 32 * 4 + 3 * 6 * 32 * 13) // 8 == 968
     assert "pool words       2 in use, 4 of 6 pruned" in cli("info b.zip")[1]
 
