@@ -279,9 +279,9 @@ class Encoder:
 
 
 def _relations(leaf: Leaf, reach: int) -> Relations | None:
-    """Pairs of pixels of an image that is small enough for them."""
+    """Pairs of pixels of an image that is small enough for them and has planes to pair."""
     shape = leaf.space.shape or ()
-    if leaf.kind != "image" or reach == 0 or math.prod(shape) > MAX_PIXELS:
+    if leaf.kind != "image" or reach == 0 or shape[2] < 2 or math.prod(shape) > MAX_PIXELS:
         return None
     return Relations(shape, reach, LANES * plane_words(leaf.space))
 
