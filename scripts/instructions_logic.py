@@ -232,13 +232,14 @@ def predicates_to_register(one: Instruction) -> Action:
 
 @means("R2P")
 def register_to_predicates(one: Instruction) -> Action:
-    """And back."""
-    if one.opcode != "R2P":
+    """And back, from one of the register's four bytes."""
+    name, _, part = one.operands[1].partition(".B")
+    if one.opcode != "R2P" or part not in ("", "1", "2", "3"):
         raise unknown(one)
-    source, mask = words(one.operands[1]), int(one.operands[2], 0)
+    source, mask, first = words(name), int(one.operands[2], 0), np.uint32(8 * int(part or 0))
 
     def act(file: Registers, lanes: Lanes) -> None:
-        bits = source(file).copy()
+        bits = source(file) >> first
         for number in (number for number in range(7) if mask >> number & 1):
             file.put_predicate(number, lanes, (bits >> np.uint32(number) & np.uint32(1)).astype(np.bool_))
 
