@@ -41,7 +41,7 @@ from hebbit.scripts.instructions_warp import Program, Tally, Warp, run_block
 
 SMALL = BrainConfig(8, 32, (2,), slots_min=8, slots_max=8)
 DEFAULT = AgentConfig().brain(4, (2,))
-THREE_SENSORY_ROWS = BrainConfig(8, 32, (7,), slots_min=2, slots_max=2)
+THREE_SENSORY_ROWS = BrainConfig(8, 32, (6,), slots_min=2, slots_max=2)
 LEARNING = BrainConfig(2, 4, (2,), cycles=3, echo_delay=1, echo_pool=1, learning_words=1, learning_pool=True)
 FEW = 2
 """Presentations that are counted here."""
@@ -156,7 +156,7 @@ def on_the_emulator(config: BrainConfig) -> dict[str, set[float]]:
 
 @pytest.mark.parametrize(
     ("config", "expected"),
-    [(SMALL, (4, 4, 2, 8, 8)), (THREE_SENSORY_ROWS, (10, 10, 3, 2, 8))],
+    [(SMALL, (4, 4, 2, 8, 8)), (THREE_SENSORY_ROWS, (9, 9, 3, 2, 8))],
     ids=["small", "three sensory rows"],
 )
 def test_code_is_executed_as_often_as_counters_in_the_text_say(config: BrainConfig, expected: tuple[int, ...]) -> None:
