@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from hebbit.agents import saving
+from hebbit.agents import resident, saving
 from hebbit.agents.books import Books
 from hebbit.agents.callbacks import as_callback
 from hebbit.agents.config import AgentConfig, configure
@@ -27,10 +27,12 @@ from hebbit.agents.replay import Memory
 from hebbit.agents.rewards import RewardScale, rescale
 from hebbit.agents.streams import ExperienceStream
 from hebbit.agents.structure import Structure, grow
+from hebbit.agents.variety import spread
 from hebbit.backends.choice import Newborn, choose
 from hebbit.backends.spec import Arrays, Flag
 
 EVERYONE = slice(None)
+AnyConfig = AgentConfig | Sequence[AgentConfig] | Mapping[str, Any] | str | None
 
 
 class SpikingAgent:
@@ -45,7 +47,7 @@ class SpikingAgent:
         env: AnyEnv | None,
         *,
         seed: int = 0,
-        config: AgentConfig | Mapping[str, Any] | str | None = None,
+        config: AnyConfig = None,
         backend: str = "auto",
         brains: int | Sequence[int] = 1,
         verbose: int = 0,
@@ -57,7 +59,8 @@ class SpikingAgent:
             env: an id, an EnvSpec, an Env or a VectorEnv (one brain for each of its environments); None
                 with ``spaces``.
             seed: of everything, 0..2**32 - 1.
-            config: settings, changes of the default (or the environment's preset) by name, or the name of a preset.
+            config: settings, changes of the default (or the environment's preset) by name, the name of a preset, or
+                settings of each brain (see :mod:`hebbit.agents.variety`).
             backend: a name of ``hebbit.backends.names()``, or auto: numba, or cupy for a large population that it
                 serves faster.
             brains: how many, or their numbers: brain i draws its own random words.
@@ -75,15 +78,17 @@ class SpikingAgent:
         if spaces is None:
             raise HebbitError("env must be an id, an EnvSpec, an Env or a VectorEnv, got None, and no spaces instead")
         self.observation_space, self.action_space = spaces
-        self.config = self._configure(config)
+        self.configs = spread(self._configure(config), len(self.brains))
+        """Of each brain; most settings are the same for all."""
+        self.config = self.configs[0]
         self.encoder = Encoder(self.observation_space, self.config, len(self.brains))
         self.decoder = Decoder(self.action_space, self.config)
         self.structure = Structure(self.config, len(self.brains))
-        self.rewards = RewardScale(self.config, len(self.brains))
+        self.rewards = RewardScale(self.configs)
         self.brain_config = self.config.brain(self.encoder.words, self.decoder.groups, self.encoder.image)
         self.memory = Memory(self.config, self.brain_config, len(self.brains))
-        params = np.tile(self.config.params(), (len(self.brains), 1, 1))
-        arrays = newborn_arrays(self.config, self.brain_config, self.seed, self.brains)
+        params = np.stack([config.params() for config in self.configs])
+        arrays = newborn_arrays(self.configs, self.brain_config, self.seed, self.brains)
         newborn = Newborn(self.brain_config, params, self.seed, arrays)
         self._backend_asked_for = backend
         self.backend = choose(backend, newborn)
@@ -111,11 +116,16 @@ class SpikingAgent:
                 f"the backend {self.backend.name} cannot hold the brains: {brief(error, 400)}"
             ) from error
 
-    def _configure(self, config: AgentConfig | Mapping[str, Any] | str | None) -> AgentConfig:
+    def _configure(self, config: AnyConfig) -> AgentConfig | Sequence[AgentConfig]:
         if isinstance(config, AgentConfig):
             return config
         if isinstance(config, str):
             return configure(self.env_id, config)
+        if isinstance(config, Sequence):
+            own = [one for one in config if isinstance(one, AgentConfig)]
+            if len(own) != len(config):
+                raise HebbitError("config must be an AgentConfig for each brain, got something else among them")
+            return own
         return configure(self.env_id, None, config, is_image(self.observation_space))
 
     @property
@@ -237,7 +247,7 @@ class SpikingAgent:
         progress_bar: bool = False,
         reset_num_timesteps: bool = True,
     ) -> "SpikingAgent":
-        """Learn for this many steps of each brain.
+        """Learn for this many steps of each brain; in a resident run where there is one, and no callback.
 
         Args:
             total_timesteps: steps of each brain, in addition to those already made.
@@ -254,6 +264,9 @@ class SpikingAgent:
             hook.on_training_start({"self": self, "total_timesteps": steps})
         progress = Progress(self, steps, interval, progress_bar)
         try:
+            if hook is None and resident.why_not(self) is None:
+                resident.learn(self, steps, interval, progress)
+                steps = 0
             for _ in range(steps):
                 ended = self._step()
                 self.num_timesteps += 1

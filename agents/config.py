@@ -174,6 +174,11 @@ class AgentConfig:
                 raise HebbitError(f"{name} must be 0 or at least {0.5 / unit:.2g}, got {getattr(self, name)!r}")
         if 1 - 0.5 / spec.ONE_GAMMA < self.gamma < 1:
             raise HebbitError(f"gamma must be 1 or at most {1 - 0.5 / spec.ONE_GAMMA:.6f}, got {self.gamma!r}")
+        if self.threshold + (spec.MAX_SLOTS - 1) * self.threshold_slope > spec.THRESHOLD_MAX:
+            raise HebbitError(
+                f"threshold + {spec.MAX_SLOTS - 1} threshold_slope must be at most {spec.THRESHOLD_MAX}, got "
+                f"{self.threshold} and {self.threshold_slope}"
+            )
         if self.slots_min > self.slots_max:
             raise HebbitError(f"slots_min must be at most slots_max, got {self.slots_min} and {self.slots_max}")
 
@@ -188,8 +193,6 @@ class AgentConfig:
                 cycles=self.cycles,
                 slots_min=self.slots_min,
                 slots_max=self.slots_max,
-                threshold=self.threshold,
-                threshold_slope=self.threshold_slope,
                 clusters=self.clusters,
                 echo_delay=self.echo_delay,
                 echo_pool=self.echo_pool,
@@ -206,6 +209,7 @@ class AgentConfig:
         p = np.zeros(len(Param), np.int64)
         p[Param.DRIVE] = self.drive == "sum"
         p[Param.GAIN], p[Param.NOISE] = self.gain, self.noise_bits
+        p[Param.THRESHOLD], p[Param.THRESHOLD_SLOPE] = self.threshold, self.threshold_slope
         p[Param.DECAY_SHIFT], p[Param.DECAY_CHANCE] = 1, round(256 * self.excitement_decay)
         p[Param.BASE_RATE], p[Param.BASE_AGE] = round(4096 * self.base_rate), self.base_age
         p[Param.SENSORY] = self.sensory == "bernoulli"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hebbit.agents.environment import EnvSpec
 from hebbit.agents.errors import HebbitError, brief
 from hebbit.agents.sb3_env import Sb3VecEnv, VecEnvAdapter, from_sb3, is_vec_env, members
-from hebbit.agents.streams import ExperienceStream, SingleStream, VectorStream
+from hebbit.agents.streams import ExperienceStream, ResidentStream, SingleStream, VectorStream, is_resident
 
 Made = gym.Env[Any, Any] | VectorEnv[Any, Any, Any]
 AnyEnv = str | EnvSpec | Made | Sb3VecEnv
@@ -66,7 +66,7 @@ def connect(env: AnyEnv, brains: int, spaces: Spaces | None = None) -> Connectio
     spec = EnvSpec(env) if isinstance(env, str) else env if isinstance(env, EnvSpec) else None
     made: Any = env
     if spec is not None:
-        made = spec.make() if brains == 1 else spec.make_vector(brains)
+        made = spec.make() if brains == 1 and not spec.resident else spec.make_vector(brains)
     elif is_vec_env(env):
         made = VecEnvAdapter(env)
     try:
@@ -88,7 +88,7 @@ def _stream(env: Any, brains: int) -> ExperienceStream:
     if isinstance(env, VectorEnv):
         if env.num_envs != brains:
             raise HebbitError(f"{brains} brains need as many environments, got {env.num_envs}")
-        return VectorStream(env)
+        return ResidentStream(env) if is_resident(env) else VectorStream(env)
     if not isinstance(env, gym.Env):
         hint = "; of Stable-Baselines3 only a VecEnv will do: or use gymnasium.vector.SyncVectorEnv"
         hint = hint if from_sb3(env) else ""

@@ -80,7 +80,9 @@ class Decoder:
         if not isinstance(self.space, spaces.Box) or self.config.box_decode != "mean":
             return self.decode(units)
         weights = volley.reshape(self.preferred.shape).astype(np.float64)
-        return self._box((weights * self.preferred).sum(axis=1) / np.maximum(weights.sum(axis=1), 1.0))
+        # one after the other: left to choose, NumPy adds up in an order of its own
+        total = np.cumsum(weights * self.preferred, axis=1)[:, -1]
+        return self._box(total / np.maximum(weights.sum(axis=1), 1.0))
 
     def _box(self, values: NDArray[np.float64]) -> Any:
         space = self.space

@@ -13,6 +13,9 @@ from hebbit.agents.errors import HebbitError, brief
 from hebbit.backends.philox import draw
 from hebbit.backends.spec import Stream
 
+RESIDENT = "hebbit.envs:hebbit/"
+"""What comes before the name of an environment that is registered in a resident form."""
+
 
 @dataclass(frozen=True)
 class EnvSpec:
@@ -22,6 +25,8 @@ class EnvSpec:
     kwargs: dict[str, Any] = field(default_factory=dict)
     wrappers: tuple[str, ...] = ()
     """``package.module.Class``, or with arguments in JSON: ``package.module.Class:{"name": value}``."""
+    resident: bool = False
+    """Whether brains learn in the resident form of the environment; single environments are Gymnasium's own."""
 
     def make(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
         """One environment, wrapped.
@@ -44,13 +49,37 @@ class EnvSpec:
         return env
 
     def make_vector(self, number: int) -> gym.vector.VectorEnv[Any, Any, Any]:
-        """``number`` environments side by side, reset one by one when we say so."""
+        """``number`` environments side by side, reset one by one when we say so.
+
+        Raises:
+            HebbitError: it cannot be made, or there is no resident form of it.
+        """
+        if self.resident:
+            return self._make_resident(number)
         makers: list[Callable[[], gym.Env[Any, Any]]] = [self.make] * number
         return gym.vector.SyncVectorEnv(makers, autoreset_mode=gym.vector.AutoresetMode.DISABLED)
 
     def to_dict(self) -> dict[str, Any]:
         """Fit for JSON."""
-        return {"id": self.id, "kwargs": self.kwargs, "wrappers": list(self.wrappers)}
+        told = {"id": self.id, "kwargs": self.kwargs, "wrappers": list(self.wrappers)}
+        return {**told, "resident": True} if self.resident else told
+
+    def _make_resident(self, number: int) -> gym.vector.VectorEnv[Any, Any, Any]:
+        if self.kwargs or self.wrappers:
+            raise HebbitError("a resident environment takes neither arguments nor wrappers")
+        try:
+            return gym.make_vec(
+                f"{RESIDENT}{self.id}",
+                number,
+                vectorization_mode=gym.VectorizeMode.VECTOR_ENTRY_POINT,
+                vector_kwargs={"autoreset_mode": gym.vector.AutoresetMode.DISABLED},
+            )
+        except gym.error.Error as error:
+            own = [name.removeprefix("hebbit/") for name, spec in gym.registry.items() if spec.vector_entry_point]
+            known = [name for name in own if f"hebbit/{name}" in gym.registry]
+            raise HebbitError(
+                f"{brief(self.id, text=repr)} has no resident form; there are {', '.join(known)}"
+            ) from error
 
 
 def _reason(error: BaseException) -> str:

@@ -12,12 +12,15 @@ from hebbit.agents import replay, rewards
 from hebbit.agents.books import EPISODES_KEPT
 from hebbit.agents.checkpoint import expect
 from hebbit.agents.errors import CheckpointError
+from hebbit.backends.resident import PLACES
 from hebbit.backends.spec import FRACTION_MAX, STATE_MAX, empty_arrays
 
 if TYPE_CHECKING:
     from hebbit.agents.agent import SpikingAgent
 
 Arrays = dict[str, NDArray[Any]]
+FAR = 1e6
+"""Beyond what any resident world comes to."""
 MOST_POOL_WORDS = 32768
 """Of any brain, as :class:`hebbit.backends.spec.BrainConfig` has it."""
 
@@ -73,6 +76,11 @@ def running(agent: SpikingAgent, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
         "recent": recent,
         "recent_lengths": _lengths(arrays, "recent", r, EPISODES_KEPT),
     }
+    if "world_state" in arrays:
+        own["world_state"] = expect(arrays, "world_state", np.float64, (r, PLACES))
+        own["world_elapsed"] = expect(arrays, "world_elapsed", np.int64, (r,))
+        _within(own, "world_state", -FAR, FAR)
+        _within(own, "world_elapsed", 0, FAR)
     last = np.array(groups) - 1
     _within(own, "units", 0, last)
     _within(own, "history", 0, last)

@@ -1,5 +1,7 @@
 """Arrays of newborn brains: what they believe before they have seen anything."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,14 +15,15 @@ HALF = 1 << FRACTION_BITS - 1
 """Fraction of a weight that nothing has moved: readouts leave fractions out, so this makes that rounding."""
 
 
-def newborn_arrays(config: AgentConfig, brain: BrainConfig, seed: int, brains: NDArray[np.uint32]) -> Arrays:
+def newborn_arrays(configs: Sequence[AgentConfig], brain: BrainConfig, seed: int, brains: NDArray[np.uint32]) -> Arrays:
     """Canonical arrays of newborn brains: an optimistic critic, and learning words with a few random weights."""
     arrays = empty_arrays(brain, brains)
-    arrays["weights"][:, -1] = round(config.optimism)
+    for weights, config in zip(arrays["weights"], configs, strict=True):
+        weights[-1] = round(config.optimism)
     for name in ("fractions", "inner_fractions"):
         arrays[name][...] = HALF
     for number, name in enumerate(brains.tolist()):
-        arrays["inner_weights"][number] = inner_weights(config, brain, (seed, name))
+        arrays["inner_weights"][number] = inner_weights(configs[number], brain, (seed, name))
     return arrays
 
 

@@ -106,7 +106,7 @@ def pace(agent: SpikingAgent, step: float) -> None:
     """
     if not 0 <= step <= 1:
         raise HebbitError(f"step must lie in 0..1, a share of the steps in training, got {step}")
-    params = np.tile(agent.config.params(), (len(agent.brains), 1, 1))
+    params = np.stack([config.params() for config in agent.configs])
     for column in (Param.ACTOR_RATE, Param.INNER_RATE):
         params[..., column] = np.rint(params[..., column] * float(step))
     agent._make_state(params, agent.arrays())

@@ -23,12 +23,12 @@ class Progress:
         self._begun, self._done = time.perf_counter(), 0
         self._bar: tqdm[Any] = tqdm(total=steps, disable=None if bar else True, unit="step", leave=False)
 
-    def step(self) -> None:
-        """A step was made."""
-        self._done += 1
-        if self.log_interval and self._done % self.log_interval == 0:
+    def step(self, steps: int = 1) -> None:
+        """A step was made, or some."""
+        before, self._done = self._done, self._done + steps
+        if self.log_interval and self._done // self.log_interval > before // self.log_interval:
             self._log()
-        if self._done % BAR_FREQ == 0:
+        if self._done // BAR_FREQ > before // BAR_FREQ:
             self._show()
 
     def close(self) -> None:

@@ -118,17 +118,16 @@ class Gauge:
 class RewardScale:
     """Scales of R brains; with ``reward_scale="fixed"`` they are given and nothing is followed."""
 
-    def __init__(self, config: AgentConfig, brains: int) -> None:
+    def __init__(self, configs: Sequence[AgentConfig]) -> None:
         """Begin with what the settings say, or with nothing known.
 
         Args:
-            config: the settings ``reward_..`` and the discount.
-            brains: R.
+            configs: the settings ``reward_..`` and the discount of each of R brains.
         """
-        self.adaptive = config.reward_scale == "auto"
-        self.gamma, self.span = config.gamma, config.reward_steps * UNIT
-        unit = 0.0 if self.adaptive else 2.0**config.reward_bits
-        self.gauges = [Gauge(unit=unit) for _ in range(brains)]
+        self.adaptive = configs[0].reward_scale == "auto"
+        self.gammas = [config.gamma for config in configs]
+        self.spans = [config.reward_steps * UNIT for config in configs]
+        self.gauges = [Gauge(unit=0.0 if self.adaptive else 2.0**config.reward_bits) for config in configs]
 
     def follow(self, rewards: Sequence[float], flags: NDArray[np.uint8]) -> dict[int, float]:
         """Count the rewards that brains have just met.
@@ -151,8 +150,8 @@ class RewardScale:
         for row, flag in enumerate(flags.tolist()):
             if flag >= CONTINUE:
                 gauge = self.gauges[row]
-                gauge.follow(float(rewards[row]), self.gamma, flag == TERMINATED)
-                factor = gauge.adapt(self.gamma, self.span)
+                gauge.follow(float(rewards[row]), self.gammas[row], flag == TERMINATED)
+                factor = gauge.adapt(self.gammas[row], self.spans[row])
                 if factor != 1.0:
                     changed[row] = factor
         return changed
@@ -231,9 +230,9 @@ def rescale(agent: SpikingAgent, factors: Mapping[int, float]) -> None:
         agent: whose backend creates the brains again; between two presentations.
         factors: by position of the brain, powers of two.
     """
-    arrays, born = agent.arrays(), round(agent.config.optimism)
+    arrays = agent.arrays()
     for row, factor in factors.items():
-        centre = born if factor < 1 else 0
+        centre = round(agent.configs[row].optimism) if factor < 1 else 0
         _multiply_weights(arrays["weights"][row, -1], arrays["fractions"][row, -1], factor, centre)
         _multiply(arrays["value"][row], factor, (WEIGHT_MIN * UNIT, WEIGHT_MAX * UNIT), centre * UNIT)
         _multiply(arrays["surprise"][row], factor, (0, DOPAMINE_LIMIT * UNIT))

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hebbit.agents import checkpoint, judge, spaces
+from hebbit.agents import checkpoint, judge, spaces, variety
 from hebbit.agents.books import Books
 from hebbit.agents.config import AgentConfig
 from hebbit.agents.environment import EnvSpec, episode_seed
 from hebbit.agents.errors import BackendError, CheckpointError, HebbitError, brief
-from hebbit.agents.streams import NOT_REPEATED
+from hebbit.agents.streams import NOT_REPEATED, ExperienceStream, ResidentStream
 from hebbit.backends.spec import CANONICAL, CONTRACT_VERSION
 
 if TYPE_CHECKING:
@@ -37,9 +37,11 @@ HARMLESS = {
 
 def settings(agent: SpikingAgent) -> dict[str, Any]:
     """What, besides the arrays, makes an agent what it is: no times, no versions, no backend."""
+    own = variety.written(agent.configs)
     return {
         "contract": CONTRACT_VERSION,
         "config": agent.config.to_dict(),
+        **({"configs": own} if own else {}),
         "seed": agent.seed,
         "observation_space": spaces.to_json(agent.observation_space),
         "action_space": spaces.to_json(agent.action_space),
@@ -57,6 +59,7 @@ def digest(agent: SpikingAgent) -> str:
     return checkpoint.digest(settings(agent), learned(agent))
 
 
+WORLD = ("world_state", "world_elapsed")
 RUNNING = ("units", "intensities", "history", "history_lengths", "returns", "recent", "recent_lengths")
 
 
@@ -64,7 +67,7 @@ def running(agent: SpikingAgent) -> Arrays:
     """The running episodes, where they can be repeated: what was executed, what is about to be, and what was seen."""
     if agent._units is None:
         return dict(agent._resumable)
-    if agent._stream is None or not agent._stream.exact:
+    if agent._stream is None or not (agent._stream.exact or isinstance(agent._stream, ResidentStream)):
         return {}
     books = agent.books
     groups = len(agent.decoder.groups)
@@ -78,7 +81,13 @@ def running(agent: SpikingAgent) -> Arrays:
         "returns": np.array(books.returns, np.float64),
         "recent": np.array(recent, np.float64).reshape(len(recent), 2),
         "recent_lengths": np.array([len(r) for r in books.recent], np.int64),
+        **_world(agent._stream),
     }
+
+
+def _world(stream: ExperienceStream) -> Arrays:
+    """A resident world's state; other environments repeat what was executed."""
+    return dict(zip(WORLD, stream.snapshot(), strict=True)) if isinstance(stream, ResidentStream) else {}
 
 
 def save(agent: SpikingAgent, path: Path, extra: Mapping[str, Any] | None = None) -> None:
@@ -115,7 +124,9 @@ def _same_env(agent: SpikingAgent, meta: Mapping[str, Any]) -> bool:
     """Whether the agent's environment bears the name that the checkpoint's had."""
     if agent.spec is not None:
         return agent.spec.to_dict() == meta.get("env")
-    if agent._stream is None or not agent._stream.exact or agent.env_id is None:
+    if agent._stream is None or agent.env_id is None:
+        return False
+    if not (agent._stream.exact or isinstance(agent._stream, ResidentStream)):
         return False
     return meta.get("env") is None and agent.env_id == meta.get("env_id")
 
@@ -146,7 +157,7 @@ def _described(env: Any, trust: bool) -> EnvSpec | None:
             f"the checkpoint asks for {brief(foreign[0], text=repr)}, which may import code or touch files: pass the "
             "environment, or trust it (trust=True, --trust) if you know who made the file"
         )
-    return EnvSpec(name, kwargs, tuple(wrappers))
+    return EnvSpec(name, kwargs, tuple(wrappers), env.get("resident") is True)
 
 
 def _texts(value: Any) -> list[str]:
@@ -176,10 +187,11 @@ def _rebuild(
     if not isinstance(config, dict) or not AgentConfig().to_dict().keys() <= config.keys():
         raise CheckpointError("the checkpoint must hold a whole configuration; it was damaged, use another")
     try:
+        shared = AgentConfig().replace(config)
         agent = cls(
             None,
             seed=meta.get("seed", -1),
-            config=AgentConfig().replace(config),
+            config=variety.read(shared, meta["configs"], len(numbers)) if "configs" in meta else shared,
             backend=backend,
             brains=[int(n) for n in numbers],
             spaces=(spaces.from_json(meta.get("observation_space")), spaces.from_json(meta.get("action_space"))),
@@ -209,7 +221,7 @@ def restore(agent: SpikingAgent, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def resume(agent: SpikingAgent, saved: Mapping[str, NDArray[Any]]) -> None:
-    """Bring the running episodes back by repeating their actions.
+    """Bring the running episodes back by repeating their actions, or a resident world by its state.
 
     Raises:
         HebbitError: the environment does not repeat them.
@@ -217,11 +229,15 @@ def resume(agent: SpikingAgent, saved: Mapping[str, NDArray[Any]]) -> None:
     stream = agent._stream
     assert stream is not None
     books = Books(agent.memory.begun(agent.arrays()["episode"]))
+    if isinstance(stream, ResidentStream) != (WORLD[0] in saved):
+        raise HebbitError(NOT_REPEATED)
     histories = _split(saved["history"], saved["history_lengths"])
-    actions = [[agent.decoder.decode(units) for units in history] for history in histories]
-    seeds = [episode_seed(agent.seed, int(n), books.begun[b] - 1) for b, n in enumerate(agent.brains)]
-    observations, rewards = stream.replay(seeds, actions)
-    books.returns, books.lengths = [_total(each) for each in rewards], [len(each) for each in rewards]
+    if isinstance(stream, ResidentStream):
+        stream.restore(*(saved[name] for name in WORLD))
+        observations = list(stream.world.observe(saved[WORLD[0]]))
+        books.returns, books.lengths = saved["returns"].tolist(), saved[WORLD[1]].tolist()
+    else:
+        observations = _repeat(agent, stream, books, histories)
     repeated = agent.encoder.encode(observations, slice(None))
     if not (
         np.array_equal(repeated, saved["intensities"])
@@ -232,6 +248,15 @@ def resume(agent: SpikingAgent, saved: Mapping[str, NDArray[Any]]) -> None:
     for b, part in enumerate(_split(saved["recent"], saved["recent_lengths"])):
         books.recent[b].extend((float(total), int(length)) for total, length in part)
     agent.books, agent._intensities, agent._units = books, repeated, saved["units"]
+
+
+def _repeat(agent: SpikingAgent, stream: ExperienceStream, books: Books, histories: list[NDArray[Any]]) -> list[Any]:
+    """Repeat the running episodes, and note what they bring: the last observations."""
+    actions = [[agent.decoder.decode(units) for units in history] for history in histories]
+    seeds = [episode_seed(agent.seed, int(n), books.begun[b] - 1) for b, n in enumerate(agent.brains)]
+    observations, rewards = stream.replay(seeds, actions)
+    books.returns, books.lengths = [_total(each) for each in rewards], [len(each) for each in rewards]
+    return observations
 
 
 def _split(rows: NDArray[Any], lengths: NDArray[np.int64]) -> list[NDArray[Any]]:
@@ -253,11 +278,13 @@ def extract(agent: SpikingAgent, brain: int) -> SpikingAgent:
         raise HebbitError(f"brain must be one of 0..{len(agent.brains) - 1}, got {brain}")
     own = {name: value[brain : brain + 1] for name, value in learned(agent).items()}
     # what suited a population need not suit one brain
-    alone = _rebuild(type(agent), settings(agent), own, agent._backend_asked_for)
+    meta = {**settings(agent), "config": agent.configs[brain].to_dict()}
+    meta.pop("configs", None)
+    alone = _rebuild(type(agent), meta, own, agent._backend_asked_for)
     alone.spec, alone.num_timesteps, alone.total_steps = agent.spec, agent.num_timesteps, agent.total_steps
     saved = running(agent)
     if saved and agent.spec is not None:
         histories, recent = (_split(saved[name], saved[f"{name}_lengths"]) for name in ("history", "recent"))
-        own = {name: saved[name][brain : brain + 1] for name in RUNNING}
+        own = {name: saved[name][brain : brain + 1] for name in (*RUNNING, *WORLD) if name in saved}
         alone._resumable = {**own, "history": histories[brain], "recent": recent[brain]}
     return alone

@@ -107,7 +107,7 @@ class VectorStream:
             )
         self.exact = self.mode == AutoresetMode.DISABLED and isinstance(envs, SyncVectorEnv)
         # environments that are vectors by themselves may take one seed alone
-        self._seeded = isinstance(envs.unwrapped, SyncVectorEnv | AsyncVectorEnv)
+        self._seeded = isinstance(envs.unwrapped, SyncVectorEnv | AsyncVectorEnv) or getattr(envs, "seeded", False)
         self._ended = np.zeros(envs.num_envs, np.bool_)
 
     def _split(self, observations: Any) -> list[Any]:
@@ -154,3 +154,28 @@ class VectorStream:
         assert isinstance(self.envs, SyncVectorEnv)
         pairs = [replayed(env, seed, own) for env, seed, own in zip(self.envs.envs, seeds, actions, strict=True)]
         return [o for o, _ in pairs], [r for _, r in pairs]
+
+
+class ResidentStream(VectorStream):
+    """A resident VectorEnv: its episodes follow from their seeds, and its state is a few numbers of each."""
+
+    def __init__(self, envs: VectorEnv[Any, Any, Any]) -> None:
+        """Hold the environments."""
+        super().__init__(envs)
+        self.world: Any = envs.world  # type: ignore[attr-defined]  # is_resident has looked
+
+    def snapshot(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """State [R, 8] and steps [R] of the running episodes, copied."""
+        envs: Any = self.envs
+        return envs.state, envs.elapsed
+
+    def restore(self, state: NDArray[np.float64], elapsed: NDArray[np.int64]) -> None:
+        """Go on from such a state."""
+        envs: Any = self.envs
+        envs.set_state(state, elapsed)
+
+
+def is_resident(envs: Any) -> bool:
+    """Whether a VectorEnv is resident, bare (a resident run would not ask a wrapper), and not reset by itself."""
+    own = isinstance(envs, VectorEnv) and hasattr(envs, "world") and hasattr(envs, "set_state")
+    return own and envs.metadata.get("autoreset_mode") == AutoresetMode.DISABLED

@@ -218,7 +218,7 @@ def prune(agent: SpikingAgent, keep: Keep) -> SpikingAgent:
     small = type(agent)(
         None,
         seed=agent.seed,
-        config=agent.config.replace({"pool_words": places.shape[1]}),
+        config=[config.replace({"pool_words": places.shape[1]}) for config in agent.configs],
         backend=agent._backend_asked_for,
         brains=agent.brains.tolist(),
         spaces=(agent.observation_space, agent.action_space),

@@ -79,7 +79,7 @@ class Twin:
         self.generation: NDArray[np.uint32] = arrays["generation"][row].copy()
         wiring = wire(config, self.generation, self.key)
         self._slots = wiring.slots
-        self._threshold = thresholds(config, wiring)[:, None]
+        self._threshold = thresholds(config, wiring, params)[:, None]
         self._sources = gather(config, wiring)
         cycle, plane, lane = np.ogrid[: config.cycles, :POOL_PLANES, :LANES]
         self._turned = (lane - cycle * (2 * plane + 1)) % LANES

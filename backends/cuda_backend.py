@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hebbit.backends import spec
 from hebbit.backends.cuda_layout import PLANES, Layout, layout
 from hebbit.backends.planes import pack, pack_traces, unpack, unpack_traces, unpack_weights
+from hebbit.backends.resident import F64, I64, Life
 from hebbit.backends.spec import LANES, Arrays, BrainConfig, Flag, Prediction
 
 I32 = NDArray[np.int32]
@@ -76,6 +77,8 @@ class DeviceState:
     """The hyperparameters on the device."""
     groups: Any
     """int32 on the device: first unit of each group and the end, then the group of each unit."""
+    lives: Any = None
+    """Layout and kernels of the world that it lived in last."""
 
 
 class Recorded(NamedTuple):
@@ -294,6 +297,20 @@ class DeviceBackend:
             np.uint32(recorded.forced.nbytes > 0),
         )  # fmt: skip
         self._machine.launch(state.module, state.layout, Call("run", state.brains, arguments, (0, 7)))
+
+    def live(self, state: DeviceState, life: Life) -> None:
+        """See :class:`hebbit.backends.resident.ResidentBackend`."""
+        from hebbit.backends.cuda_lives import live
+
+        live(self._machine, state, life)
+
+    def trial(
+        self, state: DeviceState, life: Life, brains: I64, episodes: int, seed: int, calm: bool
+    ) -> tuple[F64, I64]:
+        """See :class:`hebbit.backends.resident.ResidentBackend`."""
+        from hebbit.backends.cuda_lives import trial
+
+        return trial(self._machine, state, life, brains, episodes, seed, calm)
 
     def predict(
         self,

@@ -16,7 +16,7 @@ ARCHITECTURES = (80, 86, 89, 90, 100, 120)
 """Compute capabilities that the tests compile for: A100, RTX 30, RTX 40, H100 and H200, B200, RTX 50."""
 REGISTER_BUDGET = 128
 """Registers of a thread: at 128, sixteen warps fit a multiprocessor of 64 K registers."""
-OPTIONS = ("-std=c++17", "--ptxas-options=-v", "--ptxas-options=--warn-on-spills")
+OPTIONS = ("-std=c++17", "--fmad=false", "--ptxas-options=-v", "--ptxas-options=--warn-on-spills")
 _USAGE = re.compile(
     r"entry function '(?P<kernel>\w+)' for '\w+'.*?(?P<stack>\d+) bytes stack frame, "
     r"(?P<stores>\d+) bytes spill stores, (?P<loads>\d+) bytes spill loads.*?Used (?P<registers>\d+) registers",
@@ -42,7 +42,7 @@ def cubin(made: Layout, architecture: int, extra: tuple[str, ...] = ()) -> tuple
     Raises:
         RuntimeError: the text does not compile.
     """
-    program = nvrtc.createProgram(source(), "brain.cu", (), ())
+    program = nvrtc.createProgram(source(made.world), "brain.cu", (), ())
     try:
         nvrtc.compileProgram(program, (*OPTIONS, f"-arch=sm_{architecture}", *defines(made), *extra))
         log, binary = nvrtc.getProgramLog(program), nvrtc.getCUBIN(program)

@@ -68,17 +68,8 @@ INLINE void step(u32 *pairs, u32 *inner, u32 *x, const u8 *intensity, s32 reward
   BARRIER();
 }
 
-// T presentations of all brains, learning included.
-// memory [brains, ROW_LENGTH], params [brains, CLUSTERS, PARAM_COUNT], groups [GROUPS + 1 starts, UNITS groups],
-// intensities [steps, brains, SENSORY, 32], rewards and flags [steps, brains], forced and actions [steps, brains, GROUPS];
-// forced is read only if forcing is not 0.
-extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
-run(u32 *memory, const s32 *params, const s32 *groups, const u8 *intensities, const s32 *rewards, const u8 *flags,
-    const s32 *forced, s32 *actions, u32 seed, u32 steps, u32 forcing) {
-  extern __shared__ u32 board[];
-  u32 *row = memory + (u64)blockIdx.x * ROW_LENGTH, x[4];
-  const s32 *own = params + (u64)blockIdx.x * CLUSTERS * PARAM_COUNT;
-  Clock clock = {row[ROW_PRESENTATION], 0, seed, row[ROW_BRAIN], 0};
+// A brain from its row to registers and board, for a launch, and back. Returns where its pairs are.
+INLINE u32 *open_brain(u32 *row, u32 *x, const Clock &clock, u32 *board) {
 #if PAIRS_SHARED
   u32 *pairs = board + BOARD_PAIRS;
   copy(pairs, row + ROW_PAIRS, PLANES * PAIRS);
@@ -92,17 +83,10 @@ run(u32 *memory, const s32 *params, const s32 *groups, const u8 *intensities, co
   load_carried(row, board);
   draw_echoes(clock, board);
   if (threadIdx.x < POOL) wire(threadIdx.x, row[ROW_GENERATION + threadIdx.x], clock, board);
-#pragma unroll 1
-  for (u32 t = 0; t < steps; ++t) {
-    u64 at = (u64)t * gridDim.x + blockIdx.x;
-    u32 flag = flags[at];
-    FOR_EACH(i, GROUPS) actions[at * GROUPS + i] = 0;
-    if (flag == FLAG_IDLE) continue;
-    step(pairs, row + ROW_INNER, x, intensities + at * (32 * SENSORY), rewards[at], flag,
-         forcing ? forced + at * GROUPS : nullptr, own, groups, clock, board, actions + at * GROUPS);
-    clock.now += 1;
-    if (flag == FLAG_START && threadIdx.x == 0) row[ROW_EPISODE] += 1;
-  }
+  return pairs;
+}
+
+INLINE void close_brain(u32 *row, const u32 *x, const u32 *pairs, const Clock &clock, u32 *board) {
   store_excitement(row, x);
   store_carried(row, board);
 #if PAIRS_SHARED
@@ -114,6 +98,33 @@ run(u32 *memory, const s32 *params, const s32 *groups, const u8 *intensities, co
     row[ROW_PRESENTATION] = clock.now;
     row[ROW_COLLECTED] = board[BOARD_COLLECTED];
   }
+}
+
+#ifndef WORLD  // resident runs have kernels of their own
+// T presentations of all brains, learning included.
+// memory [brains, ROW_LENGTH], params [brains, CLUSTERS, PARAM_COUNT], groups [GROUPS + 1 starts, UNITS groups],
+// intensities [steps, brains, SENSORY, 32], rewards and flags [steps, brains], forced and actions [steps, brains, GROUPS];
+// forced is read only if forcing is not 0.
+extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
+run(u32 *memory, const s32 *params, const s32 *groups, const u8 *intensities, const s32 *rewards, const u8 *flags,
+    const s32 *forced, s32 *actions, u32 seed, u32 steps, u32 forcing) {
+  extern __shared__ u32 board[];
+  u32 *row = memory + (u64)blockIdx.x * ROW_LENGTH, x[4];
+  const s32 *own = params + (u64)blockIdx.x * CLUSTERS * PARAM_COUNT;
+  Clock clock = {row[ROW_PRESENTATION], 0, seed, row[ROW_BRAIN], 0};
+  u32 *pairs = open_brain(row, x, clock, board);
+#pragma unroll 1
+  for (u32 t = 0; t < steps; ++t) {
+    u64 at = (u64)t * gridDim.x + blockIdx.x;
+    u32 flag = flags[at];
+    FOR_EACH(i, GROUPS) actions[at * GROUPS + i] = 0;
+    if (flag == FLAG_IDLE) continue;
+    step(pairs, row + ROW_INNER, x, intensities + at * (32 * SENSORY), rewards[at], flag,
+         forcing ? forced + at * GROUPS : nullptr, own, groups, clock, board, actions + at * GROUPS);
+    clock.now += 1;
+    if (flag == FLAG_START && threadIdx.x == 0) row[ROW_EPISODE] += 1;
+  }
+  close_brain(row, x, pairs, clock, board);
 }
 
 // Excitement [POOL, 32] in bytes: a lane for each neuron, then a lane for each word, and back.
@@ -184,3 +195,4 @@ predict(const u32 *memory, const s32 *params, const s32 *groups, const u32 *aske
   pack_excitement(after + i * (32 * CARRIED), x);
   pack_carried(after + i * (32 * CARRIED), board);
 }
+#endif

@@ -11,6 +11,7 @@ from importlib.resources import files
 import numpy as np
 
 from hebbit.backends import philox, spec
+from hebbit.backends.resident import LEVELS, RECENT, Real, Whole, World
 from hebbit.backends.spec import LANES, BrainConfig, Flag, Param, Stream
 
 WARP = 32
@@ -24,6 +25,8 @@ weights and traces stay in device memory (and its caches)."""
 RESIDENT_WARPS = 16
 """Warps that a multiprocessor's registers are to hold: 128 for each thread. Shared memory may hold fewer."""
 PARTS = ("cuda_bits.cu", "cuda_phases.cu", "cuda_learning.cu", "cuda_inner.cu", "cuda_kernels.cu")
+LIVES = "cuda_lives.cu"
+"""What comes behind them for resident runs."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,13 @@ class Layout:
     """Places in the brain's row of device memory, in words of 32 bits; LENGTH is its end."""
     board: dict[str, int]
     """Places in shared memory, likewise."""
+    world: World | None = None
+    """Of resident runs; these have kernels of their own."""
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """Names of the kernels."""
+        return ("run", "predict") if self.world is None else ("live", "trial")
 
     @property
     def threads(self) -> int:
@@ -83,8 +93,13 @@ def board_parts(config: BrainConfig) -> list[tuple[str, int]]:
     ]  # fmt: skip
 
 
-def layout(config: BrainConfig, shared_limit: int) -> Layout:
-    """The layout of a brain on a device whose blocks have so many bytes of shared memory.
+def life_parts(config: BrainConfig) -> list[tuple[str, int]]:
+    """What a resident run adds, first of all: rows of doubles begin at even places."""
+    return [("REAL", 2 * Real.RETURNS), ("WHOLE", 2 * Whole.LENGTHS), ("SEEN", 8 * config.sensory_words), ("NEWS", 3)]
+
+
+def layout(config: BrainConfig, shared_limit: int, world: World | None = None) -> Layout:
+    """The layout of a brain on a device whose blocks have so many bytes of shared memory, perhaps with a world.
 
     Raises:
         ValueError: the brain is too large for one block.
@@ -98,7 +113,7 @@ def layout(config: BrainConfig, shared_limit: int) -> Layout:
     # a warp for each learning word, as long as it may have the registers that the others have
     warps = min(MAX_WARPS, max(-(-w // WARP), -(-config.inputs // WARP), min(config.learning_words, RESIDENT_WARPS)))
     pairs = PLANES * config.outputs * config.words
-    small = board_parts(config)
+    small = [*(life_parts(config) if world else ()), *board_parts(config)]
     shared = 4 * places([*small, ("PAIRS", pairs)])["LENGTH"] <= min(shared_limit, warps * WARP_SHARE)
     board = places([*small, ("PAIRS", pairs if shared else 0)])
     if 4 * board["LENGTH"] > shared_limit:
@@ -121,7 +136,7 @@ def layout(config: BrainConfig, shared_limit: int) -> Layout:
             ("GENERATION", w),
         ]  # fmt: skip
     )
-    return Layout(config, warps, shared, row, board)
+    return Layout(config, warps, shared, row, board, world)
 
 
 def defines(made: Layout) -> tuple[str, ...]:
@@ -144,8 +159,6 @@ def defines(made: Layout) -> tuple[str, ...]:
         "CYCLES": config.cycles,
         "SLOTS_MIN": config.slots[0],
         "SLOTS": config.slots[1],
-        "THRESHOLD": config.threshold,
-        "THRESHOLD_SLOPE": config.threshold_slope,
         "WARPS": made.warps,
         "PAIRS_SHARED": int(made.pairs_shared),
         "MIN_BLOCKS": max(1, RESIDENT_WARPS // made.warps),
@@ -155,7 +168,8 @@ def defines(made: Layout) -> tuple[str, ...]:
         **{f"ROW_{name}": place for name, place in made.row.items()},
         **{f"BOARD_{name}": place for name, place in made.board.items()},
     }
-    return tuple(f"-D{name}={number}" for name, number in numbers.items())
+    lives = () if made.world is None else (f"-DWORLD={made.world.number}",)
+    return (*(f"-D{name}={number}" for name, number in numbers.items()), *lives)
 
 
 def constants() -> str:
@@ -189,8 +203,23 @@ def constants() -> str:
     )  # fmt: skip
 
 
-def source() -> str:
+def life_constants() -> str:
+    """The places of a life's rows as C text."""
+    rows = [f"#define {kind.__name__.upper()}_{place.name} {int(place)}" for kind in (Real, Whole) for place in kind]
+    numbers = {"LEVELS": LEVELS, "RECENT": RECENT, "EVERY": EVERY, "FORGETTING": f"(1.0 / {1 << FORGETTING_BITS})"}
+    return "\n".join([*rows, *(f"#define {name} {number}" for name, number in numbers.items()), ""])
+
+
+EVERY, FORGETTING_BITS = 256, 14
+"""As in :mod:`hebbit.agents.rewards`."""
+
+
+def source(world: World | None = None) -> str:
     """The text of the kernels: constants, then the parts, with their names for the compiler's messages."""
     folder = files("hebbit.backends")
     parts = [f'#line 1 "{name}"\n' + (folder / name).read_text(encoding="utf-8") for name in PARTS]
+    if world is not None:
+        parts.insert(1, '#line 1 "world"\n' + world.cuda())
+        parts.append(f'#line 1 "{LIVES}"\n' + (folder / LIVES).read_text(encoding="utf-8"))
+        parts.insert(0, life_constants())
     return '#line 1 "constants"\n' + constants() + "\n".join(parts)

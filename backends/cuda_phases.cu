@@ -186,7 +186,7 @@ INLINE Pool pool_of(const s32 *params, u32 word, const Clock &clock, const u32 *
   // base rate belongs to training alone
   pool.base = clock.stream ? 0 : anneal_short(own[PARAM_BASE_RATE], own[PARAM_BASE_AGE], clock.now);
   pool.slots = board[BOARD_SLOTS + word];
-  pool.threshold = THRESHOLD + THRESHOLD_SLOPE * (pool.slots - 1);
+  pool.threshold = own[PARAM_THRESHOLD] + own[PARAM_THRESHOLD_SLOPE] * (pool.slots - 1);
   return pool;
 }
 

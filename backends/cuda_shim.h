@@ -5,6 +5,7 @@
 // addition is not atomic are not seen here; they are in the emulated machine code, and by compute-sanitizer's racecheck. A collective that not all threads reach, or not the same one, ends the process.
 
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -222,7 +223,7 @@ template <class T> static inline T min(T a, T b) { return b < a ? b : a; }
 template <class T> static inline T max(T a, T b) { return a < b ? b : a; }
 static inline unsigned min(unsigned a, int b) { return min(a, (unsigned)b); }
 
-unsigned board[shim::SHARED_WORDS + shim::GUARD_WORDS];
+alignas(16) unsigned board[shim::SHARED_WORDS + shim::GUARD_WORDS];
 
 namespace shim {
 // Poison: what nobody wrote is not 0, and what lies beyond the memory asked for stays as it was.

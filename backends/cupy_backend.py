@@ -19,6 +19,8 @@ except ImportError as missing:
 from hebbit.backends.cuda_backend import Call, DeviceBackend
 from hebbit.backends.cuda_layout import Layout, defines, source
 
+UNFUSED = ("--fmad=false",)
+"""Worlds are reckoned in doubles, whose products may not be fused with sums."""
 STATIC_LIMIT = 48 << 10
 """Shared memory beyond this has to be asked for."""
 
@@ -53,24 +55,26 @@ def allocate_apart() -> None:
 
 
 @functools.cache
-def compiled(options: tuple[str, ...], shared_bytes: int, device: int) -> dict[str, Any]:
-    """The kernels of a layout for the current device, which is that one; CuPy keeps their binaries on disk.
+def compiled(
+    text: str, kernels: tuple[str, ...], options: tuple[str, ...], shared_bytes: int, device: int
+) -> dict[str, Any]:
+    """The kernels of a text for the current device, which is that one; CuPy keeps their binaries on disk.
 
     Raises:
         RuntimeError: the text does not compile.
     """
     try:
-        module = cupy.RawModule(code=source(), options=options)
-        kernels = {name: module.get_function(name) for name in ("run", "predict")}
+        module = cupy.RawModule(code=text, options=options)
+        found = {name: module.get_function(name) for name in kernels}
     except cupy.cuda.compiler.CompileException as error:
         raise RuntimeError(f"NVRTC does not compile the kernels: {error}") from error
-    for kernel in kernels.values():
+    for kernel in found.values():
         # each device has its own copy of the kernel, and only the current one's is told
         if shared_bytes > STATIC_LIMIT:
             kernel.max_dynamic_shared_size_bytes = shared_bytes
         # what shared memory does not take is cache, of which the kernels need little
         kernel.preferred_shared_memory_carveout = 100
-    return kernels
+    return found
 
 
 class CupyMachine:
@@ -126,7 +130,8 @@ class CupyMachine:
     def load(self, made: Layout) -> dict[str, Any]:
         """The kernels compiled for a layout."""
         with self.device, cupy.cuda.Stream.null:
-            kernels = compiled(defines(made), made.shared_bytes, int(self.device.id))
+            options = (*defines(made), *(() if made.world is None else UNFUSED))
+            kernels = compiled(source(made.world), made.kernels, options, made.shared_bytes, int(self.device.id))
             self.resources = {
                 name: {
                     "registers": int(kernel.num_regs),

@@ -32,6 +32,7 @@ from hebbit.backends.numba_layout import (
     to_blocks,
 )
 from hebbit.backends.planes import pack, pack_traces, unpack, unpack_traces, unpack_weights
+from hebbit.backends.resident import F64, I64, Life
 from hebbit.backends.spec import LANES, Arrays, BrainConfig, Flag, Prediction
 from hebbit.backends.wiring import Wiring, echo_sources, thresholds, wire
 
@@ -55,6 +56,21 @@ def _pool(process: int) -> ThreadPoolExecutor:
 def pool() -> ThreadPoolExecutor:
     """The threads of this process: a forked one needs its own."""
     return _pool(os.getpid())
+
+
+def shared_out(number: int, some: Callable[[int, int], bool]) -> list[bool]:
+    """What each thread answers for its share start..stop - 1 of so many brains; one thread for few."""
+    if number < PARALLEL_FROM or THREADS == 1:
+        return [some(0, number)]
+    bounds = np.linspace(0, number, THREADS + 1).astype(int).tolist()
+    parts = list(itertools.pairwise(bounds))
+    waiting = [pool().submit(some, *part) for part in parts[1:]]
+    try:
+        first = some(*parts[0])
+    finally:
+        # nobody may go on changing brains behind an exception
+        wait(waiting)
+    return [first, *(future.result() for future in waiting)]
 
 
 @dataclass
@@ -81,10 +97,10 @@ def section(state: NumbaState, name: Size, shape: tuple[int, ...]) -> U32:
     return state.memory[:, start : start + length].reshape(len(state.memory), *shape)
 
 
-def wire_row(config: BrainConfig, generation: U32, key: tuple[int, int], sizes: NDArray[np.int64]) -> I32:
+def wire_row(config: BrainConfig, generation: U32, key: tuple[int, int], sizes: NDArray[np.int64], params: I32) -> I32:
     """One brain's wiring as the kernels read it, see :class:`Size`."""
     wiring = wire(config, generation, key)
-    threshold = thresholds(config, wiring)
+    threshold = thresholds(config, wiring, params)
     extremes = np.array([threshold.min(initial=31), threshold.max(initial=0)])
     padding = (0, int(sizes[Size.POOL_BLOCKS]) * B - config.pool_words)
     own = np.zeros((config.clusters, int(sizes[Size.BLOCKS]) * B), np.int32)
@@ -132,8 +148,9 @@ class NumbaBackend:
             wires=aligned(brains, int(sizes[Size.WIRES]), np.int32),
             scratch=aligned(brains, int(sizes[Size.SCRATCH]), np.uint32),
         )
-        for row, generation, brain in zip(state.wires, arrays["generation"], arrays["brain"], strict=True):
-            row[:] = wire_row(config, generation, (seed, int(brain)), sizes)
+        names = zip(state.wires, arrays["generation"], arrays["brain"], state.params, strict=True)
+        for row, generation, brain, own in names:
+            row[:] = wire_row(config, generation, (seed, int(brain)), sizes, own)
         self._fill(state, arrays)
         return state
 
@@ -243,22 +260,24 @@ class NumbaBackend:
                 intensities, rewards, flags, given, actions,
             )  # fmt: skip
 
-        brains = flags.shape[-1]
-        if brains < PARALLEL_FROM or THREADS == 1:
-            known = some(0, brains)
-        else:
-            bounds = np.linspace(0, brains, THREADS + 1).astype(int).tolist()
-            parts = list(itertools.pairwise(bounds))
-            waiting = [pool().submit(some, *part) for part in parts[1:]]
-            try:
-                known = some(*parts[0])
-            finally:
-                # nobody may go on changing brains behind an exception
-                wait(waiting)
-            known = all([known, *(future.result() for future in waiting)])
+        known = all(shared_out(flags.shape[-1], some))
         if not known:
             raise ValueError(f"flags must be of {[int(flag) for flag in Flag]}, got {flags.tolist()}")
         return actions
+
+    def live(self, state: NumbaState, life: Life) -> None:
+        """See :class:`hebbit.backends.resident.ResidentBackend`."""
+        from hebbit.backends.numba_lives import live
+
+        live(state, life)
+
+    def trial(
+        self, state: NumbaState, life: Life, brains: I64, episodes: int, seed: int, calm: bool
+    ) -> tuple[F64, I64]:
+        """See :class:`hebbit.backends.resident.ResidentBackend`."""
+        from hebbit.backends.numba_lives import trial
+
+        return trial(state, life, brains, episodes, seed, calm)
 
     def predict(
         self,

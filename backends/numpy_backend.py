@@ -47,7 +47,7 @@ def present(state: NumpyState, brain: int, intensity: I32, carried: I32, clock: 
     config, wiring, params = state.config, state.wirings[brain], state.params[brain]
     excitement, echo, _ = np.split(carried, [config.pool_words, config.pool_words + config.echo_words])
     pool = params[np.arange(config.inputs, config.inputs + config.pool_words) % config.clusters]
-    threshold = thresholds(config, wiring)
+    threshold = thresholds(config, wiring, params)
     shown = np.concatenate([intensity, echo])
     spikes = np.zeros((config.cycles, config.inputs + config.pool_words, LANES), np.int32)
     for cycle in range(config.cycles):

@@ -77,6 +77,10 @@ class Param(IntEnum):
     """Presentations for which dopamine is collected before the learning words' weights change, at least 1."""
     FRACTION_BITS = 35
     """Weights move by 2**-this of a weight step or more, 0..4. For the learning words that of cluster 0."""
+    THRESHOLD = 36
+    """Excitement at which a pool word with one source fires, 1..31 ..."""
+    THRESHOLD_SLOPE = 37
+    """... and what each further source adds; with eight sources at most 31, too."""
 
 
 RANGES: Mapping[Param, tuple[int, int]] = {
@@ -116,5 +120,7 @@ RANGES: Mapping[Param, tuple[int, int]] = {
     Param.CRITIC_FEEDBACK: (0, 256),
     Param.INNER_EVERY: (1, 1 << 20),
     Param.FRACTION_BITS: (0, 4),
+    Param.THRESHOLD: (1, 31),
+    Param.THRESHOLD_SLOPE: (0, 4),
 }
 """Least and largest value of every hyperparameter."""

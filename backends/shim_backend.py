@@ -22,10 +22,17 @@ from hebbit.backends.cuda_layout import Layout, defines, source
 
 SCHEDULES = ("forward", "backward", "shuffled", "adversary")
 """Orders of the threads, see cuda_shim.h."""
-KERNELS = ("run", "predict")
 SHARED_LIMIT = 227 << 10
 """As on the largest GPUs; the shim has no more."""
-FLAGS = ("-std=c++17", "-O0", "-shared", "-fPIC", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
+FLAGS = (
+    "-std=c++17",
+    "-O0",
+    "-ffp-contract=off",
+    "-shared",
+    "-fPIC",
+    "-fsanitize=undefined",
+    "-fsanitize-undefined-trap-on-error",
+)
 
 
 PROT_NONE = 0
@@ -49,8 +56,8 @@ def require_compiler() -> str:
 
 
 @functools.cache
-def build(text: str, options: tuple[str, ...]) -> ctypes.CDLL:
-    """Compile the text of the kernels for the host.
+def build(text: str, options: tuple[str, ...], kernels: tuple[str, ...] = ("run", "predict")) -> ctypes.CDLL:
+    """Compile the text of these kernels for the host.
 
     Raises:
         ImportError: there is no g++.
@@ -60,7 +67,7 @@ def build(text: str, options: tuple[str, ...]) -> ctypes.CDLL:
         as_file(files("hebbit.backends") / "cuda_shim.h") as header,
         tempfile.TemporaryDirectory(prefix="hebbit-shim-") as folder,
     ):
-        parts = [f'#include "{header}"', text, *(f"SHIM_KERNEL({name})" for name in KERNELS)]
+        parts = [f'#include "{header}"', text, *(f"SHIM_KERNEL({name})" for name in kernels)]
         made, library = Path(folder) / "brain.cpp", Path(folder) / "brain.so"
         made.write_text("\n".join(parts), encoding="utf-8")
         command = [require_compiler(), *FLAGS, *options, str(made), "-o", str(library)]
@@ -118,7 +125,7 @@ class ShimMachine:
     def load(self, made: Layout) -> ctypes.CDLL:
         """The kernels compiled for a layout."""
         options = (f"-D__CUDA_ARCH__={self.architecture}", *defines(made))
-        return build(source() if self.text is None else self.text, options)
+        return build(source(made.world) if self.text is None else self.text, options, made.kernels)
 
     def launch(self, module: ctypes.CDLL, made: Layout, call: Call) -> None:
         """Run one kernel under every schedule, from the same memory."""

@@ -32,6 +32,7 @@ UNIT = 256
 REWARD_LIMIT = 32767
 MAX_CYCLES = 15
 MAX_SLOTS = 8
+THRESHOLD_MAX = 31
 CHANCE_BITS = 8
 """Random planes of a chance that all lanes share; 256 means always."""
 TRACE_BITS = 4
@@ -108,10 +109,6 @@ class BrainConfig:
     slots_min: int = 2
     slots_max: int = 4
     """Sources of a pool word: uniform between these, without repetition, at most the sensory words there are."""
-    threshold: int = 8
-    """Excitement at which a word with one slot fires, 1..31 ..."""
-    threshold_slope: int = 0
-    """... and what each further slot adds."""
     clusters: int = 1
     """K: word p belongs to cluster p mod K, with its own critic, dopamine and hyperparameters."""
     echo_delay: int = 0
@@ -150,10 +147,6 @@ class BrainConfig:
             (
                 1 <= self.slots_min <= self.slots_max <= MAX_SLOTS,
                 f"1 <= slots_min <= slots_max <= {MAX_SLOTS}, got {self.slots_min} and {self.slots_max}",
-            ),
-            (
-                1 <= self.threshold and self.threshold + 7 * self.threshold_slope <= 31 and self.threshold_slope >= 0,
-                f"thresholds in 1..31, got {self.threshold} + {self.threshold_slope} per slot",
             ),
             (1 <= self.clusters <= self.words, f"clusters in 1..{self.words}, got {self.clusters}"),
         ]
@@ -339,6 +332,8 @@ def check(config: BrainConfig, params: NDArray[np.int32], seed: int, arrays: Map
         (not (own["inner_fractions"] > FRACTION_MAX).any(), f"inner fractions of 0..{FRACTION_MAX}"),
         (not (np.abs(own["collected"].astype(np.int64)) > DOPAMINE_LIMIT).any(), "collected within the dopamine limit"),
     ]
+    highest = params[..., Param.THRESHOLD] + (MAX_SLOTS - 1) * params[..., Param.THRESHOLD_SLOPE]
+    problems.append((not (highest > THRESHOLD_MAX).any(), f"thresholds of at most {THRESHOLD_MAX} with 8 sources"))
     for param, (least, most) in RANGES.items():
         values = params[..., param]
         problems.append((not ((values < least) | (values > most)).any(), f"{param.name} in {least}..{most}"))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hebbit.backends.philox import LANES, draw, scaled
-from hebbit.backends.spec import BrainConfig, Stream
+from hebbit.backends.spec import BrainConfig, Param, Stream
 
 
 class Wiring(NamedTuple):
@@ -77,9 +77,10 @@ def neighbour(
     return (used * source).astype(np.int32), (used * rotation).astype(np.int32)
 
 
-def thresholds(config: BrainConfig, wiring: Wiring) -> NDArray[np.int32]:
-    """Excitement at which the neurons of each pool word fire: int32 [W]."""
-    return (config.threshold + config.threshold_slope * (wiring.slots - 1)).astype(np.int32)
+def thresholds(config: BrainConfig, wiring: Wiring, params: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Excitement at which the neurons of each pool word fire, given its brain's params [K, Param]: int32 [W]."""
+    own = params[np.arange(config.inputs, config.inputs + config.pool_words) % config.clusters]
+    return (own[:, Param.THRESHOLD] + own[:, Param.THRESHOLD_SLOPE] * (wiring.slots - 1)).astype(np.int32)
 
 
 def source_lane(rotation: int, xor: int) -> NDArray[np.int64]:

@@ -3,8 +3,16 @@
 import gymnasium as gym
 
 from hebbit.envs.identity import SPACES, Identity
+from hebbit.envs.resident import ResidentVectorEnv, make_resident
+from hebbit.envs.worlds import WORLDS
 
-__all__ = ["Identity"]
+__all__ = ["Identity", "ResidentVectorEnv", "make_resident"]
+
+# agents make them by these names; one environment alone is Gymnasium's own
+for _name in WORLDS:
+    gym.register(
+        id=f"hebbit/{_name}", vector_entry_point="hebbit.envs.resident:make_resident", kwargs={"env_id": _name}
+    )
 
 for _kind in SPACES:
     gym.register(

@@ -124,7 +124,6 @@ def random_config(dice: Dice) -> BrainConfig:
     sensory = dice.between(15, 33) if dice.one_in(12) else dice.between(1, 6)
     pool = dice.between(15, 33) if dice.one_in(12) else dice.between(0, 9)
     slots_min = 1 if dice.one_in(2) else dice.between(1, 8)
-    slope = dice.between(0, 2)
     # learning words are slow in the specification
     learning = dice.between(1, 2) if dice.one_in(3) else 0
     divisors = [tiles for tiles in range(1, sensory + 1) if sensory % tiles == 0]
@@ -136,8 +135,6 @@ def random_config(dice: Dice) -> BrainConfig:
         cycles=CYCLES[dice.between(0, len(CYCLES) - 1)],
         slots_min=slots_min,
         slots_max=dice.between(slots_min, 8),
-        threshold=dice.between(1, 31 - 7 * slope if dice.one_in(3) else 12),
-        threshold_slope=slope,
         clusters=dice.between(1, min(3, sensory + pool)),
         echo_delay=dice.between(0, 2),
         echo_pool=dice.between(0, min(3, pool + learning)),
@@ -157,6 +154,9 @@ def random_params(dice: Dice, brains: int, clusters: int) -> NDArray[np.int32]:
     for brain in params:
         for row in brain:
             row[:] = [dice.across(*RANGES[param]) for param in Param]
+            slope = dice.across(0, 4)
+            most = spec.THRESHOLD_MAX - (spec.MAX_SLOTS - 1) * slope if dice.one_in(3) else min(12, 31 - 7 * slope)
+            row[[Param.THRESHOLD_SLOPE, Param.THRESHOLD]] = slope, dice.across(1, most)
         if dice.one_in(3):
             brain[:, [Param.DRIVE, Param.GAIN, Param.NOISE]] = (0, STATE_MAX, 0)
         if dice.one_in(2):

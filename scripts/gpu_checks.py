@@ -26,7 +26,7 @@ FOUND = 86
 """Exit status for whatever a tool finds: no other program ends with it."""
 RANDOM = ("--backend", "cupy", "--brains", "6", "--presentations", "4")
 SHAPES = (
-    BrainConfig(3, 40, (3, 2), cycles=3, slots_min=1, slots_max=3, clusters=3, threshold_slope=1),
+    BrainConfig(3, 40, (3, 2), cycles=3, slots_min=1, slots_max=3, clusters=3),
     BrainConfig(3, 33, (2,), cycles=2, echo_delay=1, echo_pool=3, learning_words=3, learning_pool=True),
     BrainConfig(9, 33, (150, 3), cycles=1),
     BrainConfig(2, 65, (11, 2), cycles=2),

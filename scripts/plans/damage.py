@@ -92,7 +92,7 @@ class Stage:
         self.weights = arrays["weights"][brain].astype(np.float64).reshape(config.outputs, -1)
         wiring = wire(config, arrays["generation"][brain], self.key)
         self._slots = np.repeat(wiring.slots, LANES).astype(np.int16)[:, None]
-        self._threshold = np.repeat(thresholds(config, wiring), LANES).astype(np.int16)[:, None]
+        self._threshold = np.repeat(thresholds(config, wiring, self.params), LANES).astype(np.int16)[:, None]
         pool = self.params[np.arange(config.words) % config.clusters][config.sensory_words :]
         seen = eq.seen(np.ones((config.words, LANES), np.int32), config, int(self.params[0, Param.READS]))
         self._read = seen.reshape(-1, 1)

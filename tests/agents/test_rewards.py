@@ -45,7 +45,7 @@ class Paying(gym.Env[Any, Any]):
 
 def paid(*rewards: float, brains: int = 1, gamma: float = 0.99, **settings: Any) -> RewardScale:
     """A scale after some rewards of one endless episode."""
-    scale = RewardScale(AgentConfig(gamma=gamma, **settings), brains)
+    scale = RewardScale([AgentConfig(gamma=gamma, **settings)] * brains)
     for reward in rewards:
         follow(scale, [reward] * brains)
     return scale
@@ -81,7 +81,7 @@ def test_constant_rewards_are_known_at_once(reward: float) -> None:
 
 
 def test_short_episodes_are_known_to_be_short() -> None:
-    scale = RewardScale(AgentConfig(), 1)
+    scale = RewardScale([AgentConfig()])
     follow(scale, [1.0], T)
     assert scale.integers([1.0]).tolist() == [SPAN]
     # ten steps of 1 each: after the first episode, about what they add up to
@@ -156,7 +156,7 @@ def test_a_freak_is_forgotten() -> None:
 
 
 def test_what_is_fixed_follows_nothing() -> None:
-    scale = RewardScale(AgentConfig(reward_scale="fixed", reward_bits=2), 1)
+    scale = RewardScale([AgentConfig(reward_scale="fixed", reward_bits=2)])
     assert follow(scale, [1e9]) == {} and scale.arrays() == {} and scale.gauges == [Gauge(unit=4.0)]
     rewards = [0.0, 0.124, 0.125, -0.125, -0.126, 1.0, 1e9, -1e9]
     assert [scale.integer(0, reward) for reward in rewards] == [0, 0, 1, 0, -1, 4, REWARD_LIMIT, -REWARD_LIMIT]
@@ -177,7 +177,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 
 @given(st.lists(st.tuples(finite, st.sampled_from([S, C, T, U])), max_size=40), st.sampled_from([0.0, 0.9, 1.0]))
 def test_any_finite_rewards_stay_within_sixteen_bits(met: list[tuple[float, int]], gamma: float) -> None:
-    scale = RewardScale(AgentConfig(gamma=gamma), 1)
+    scale = RewardScale([AgentConfig(gamma=gamma)])
     for reward, flag in met:
         factor = follow(scale, [reward], flag).get(0, 1.0)
         assert math.frexp(factor)[0] == 0.5

@@ -54,6 +54,8 @@ LIVELY = {
     Param.FEEDBACK: 4,
     Param.CRITIC_FEEDBACK: 8,
     Param.INNER_EVERY: 1,
+    Param.THRESHOLD: 3,
+    Param.THRESHOLD_SLOPE: 1,
 }
 """Values among which every option tells; those not named are 0."""
 
@@ -61,12 +63,14 @@ LIVELY = {
 def lively_case(param: Param, value: int) -> Case:
     """Two brains that do a bit of everything, one option set."""
     config = BrainConfig(
-        3, 5, (3, 2), slots_min=1, slots_max=2, clusters=2, threshold=8, threshold_slope=1, echo_delay=1, echo_pool=2,
+        3, 5, (3, 2), slots_min=1, slots_max=2, clusters=2, echo_delay=1, echo_pool=2,
         learning_words=1, learning_pool=True,
     )  # fmt: skip
     params = np.zeros((2, 2, len(Param)), np.int32)
     for column, start in LIVELY.items():
         params[..., column] = start
+    if param == Param.THRESHOLD:
+        params[..., Param.THRESHOLD_SLOPE] = 0
     params[..., param] = value
     arrays = random_arrays(Dice(3, 0), config, 2)
     arrays["presentation"][:] = 1 << 20
@@ -108,10 +112,11 @@ def test_every_option_tells(compared: str, param: Param) -> None:
 @pytest.mark.parametrize(("drive", "gain", "noise"), [(0, 15, 0), (0, 15, 3), (1, 0, 0)])
 def test_words_by_the_dozen_agree(compared: str, slots: int, base_rate: int, drive: int, gain: int, noise: int) -> None:
     """More words of each kind than any backend handles side by side, with few and with most sources."""
-    config = BrainConfig(19, 37, (2,), cycles=3, slots_min=slots, slots_max=slots, threshold=min(slots, 8), clusters=3)
+    config = BrainConfig(19, 37, (2,), cycles=3, slots_min=slots, slots_max=slots, clusters=3)
     case = lively_case(Param.DRIVE, drive)
     params = np.repeat(case.params[:, :1], 3, axis=1)
     params[..., [Param.GAIN, Param.NOISE, Param.BASE_RATE]] = gain, noise, 2 * base_rate
+    params[..., [Param.THRESHOLD, Param.THRESHOLD_SLOPE]] = min(slots, 8), 0
     arrays = random_arrays(Dice(5, 0), config, 2)
     arrays["presentation"][:] = 1 << 20
     arrays["excitement"][:] = 0

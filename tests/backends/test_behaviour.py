@@ -235,6 +235,7 @@ def test_answers_do_not_depend_on_their_company(backend: Backend, number: int, d
 def test_exploring_answers_depend_on_time(backend: Backend) -> None:
     config = BrainConfig(2, 3, (4,), slots_min=1, slots_max=1)
     params = np.zeros((1, 1, len(Param)), np.int32)
+    params[..., Param.THRESHOLD] = 8
     params[..., [Param.READS, Param.INNER_EVERY]] = 7, 1
     state = backend.create(config, params, 1, random_arrays(Dice(1), config, 1))
     intensities = Dice(2).integers(0, 15, (1, 2, 32)).astype(np.uint8).repeat(20, axis=0)
@@ -248,6 +249,7 @@ def extreme(backend: Backend, intensity: int, weight: int) -> tuple[Any, Any]:
     """A deterministic answer and a step of a brain whose pool copies its sources, all weights alike."""
     config = BrainConfig(3, 4, (2, 3), slots_min=1, slots_max=3, clusters=2)
     params = np.zeros((1, 2, len(Param)), np.int32)
+    params[..., Param.THRESHOLD] = 8
     params[..., [Param.GAIN, Param.TEMPERATURE, Param.READS, Param.INNER_EVERY]] = 15, 4096, 7, 1
     arrays = empty_arrays(config, np.zeros(1, np.uint32))
     arrays["weights"][:] = weight

@@ -65,6 +65,7 @@ class Timed:
 
 def newborn(brains: int) -> Newborn:
     params = np.zeros((brains, 1, len(Param)), np.int32)
+    params[..., Param.THRESHOLD] = 8
     params[..., Param.READS], params[..., Param.INNER_EVERY] = 7, 1
     return Newborn(CONFIG, params, 7, empty_arrays(CONFIG, np.arange(brains, dtype=np.uint32)))
 

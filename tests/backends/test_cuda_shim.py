@@ -28,7 +28,7 @@ from hebbit.scripts.conformance import (
 
 SHAPES = {
     "one warp": BrainConfig(8, 32, (2,), slots_min=8, slots_max=8),
-    "two warps": BrainConfig(3, 40, (3, 2), cycles=3, slots_min=1, slots_max=3, clusters=3, threshold_slope=1),
+    "two warps": BrainConfig(3, 40, (3, 2), cycles=3, slots_min=1, slots_max=3, clusters=3),
     "a warp of senses": BrainConfig(70, 3, (2,), cycles=2, slots_min=1, slots_max=8),
     "no pool": BrainConfig(5, 0, (4,), cycles=15),
     "outputs beyond shared memory": BrainConfig(9, 33, (150, 3), cycles=1),
@@ -57,6 +57,7 @@ def busy_case(config: BrainConfig, sensory: int = 0, drive: int = 0) -> Case:
         Param.CRITIC_FEEDBACK: 8, Param.INNER_EVERY: 2, Param.FRACTION_BITS: 4,
     }  # fmt: skip
     params = np.zeros((2, config.clusters, len(Param)), np.int32)
+    params[..., [Param.THRESHOLD, Param.THRESHOLD_SLOPE]] = 8, 1
     for column, value in settings.items():
         params[..., column] = value
     # each brain of the two has a rule of its own

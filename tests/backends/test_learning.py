@@ -179,6 +179,7 @@ def learned_weights(backend: Backend, dopamine: int, trace: int) -> NDArray[np.i
     """Weights [brains, outputs, words, 32] from 0 after one last reward, all traces alike."""
     config = BrainConfig(48, 16, (2,))
     params = np.zeros((4, 1, len(Param)), np.int32)
+    params[..., Param.THRESHOLD] = 8
     params[..., [Param.CRITIC_RATE, Param.ACTOR_RATE, Param.DOPAMINE_CLIP]] = RATE, RATE, 1 << 20
     params[..., [Param.READS, Param.INNER_EVERY]] = 7, 1
     arrays = empty_arrays(config, np.arange(4, dtype=np.uint32))
@@ -209,6 +210,7 @@ def test_a_forced_action_is_credited(backend: Backend) -> None:
     """Three units that always fire: the forced one gains 10/16 of the counts, the others lose 5/16."""
     config = BrainConfig(1, 0, (3,))
     params = np.zeros((1, 1, len(Param)), np.int32)
+    params[..., Param.THRESHOLD] = 8
     params[..., [Param.MOTOR_BASE, Param.READS, Param.INNER_EVERY]] = 256, 7, 1
     for unit in range(3):
         state = backend.create(config, params, 3, empty_arrays(config, np.zeros(1, np.uint32)))
@@ -272,6 +274,7 @@ def learner(backend: Backend, every: int, **arrays: int) -> Any:
     """
     config = BrainConfig(1, 0, (2,), learning_words=1)
     params = np.zeros((1, 1, len(Param)), np.int32)
+    params[..., Param.THRESHOLD] = 8
     params[..., [Param.MOTOR_BASE, Param.READS, Param.DOPAMINE_CLIP]] = 256, 7, 1 << 20
     params[..., [Param.INNER_EVERY, Param.INNER_RATE]] = every, (1 << 24) // 3000
     made = empty_arrays(config, np.zeros(1, np.uint32))
@@ -325,6 +328,7 @@ def inner_traces(backend: Backend, rule: int, gain: int, carried: int) -> tuple[
     """
     config = BrainConfig(1, 0, (2,), learning_words=1)
     params = np.zeros((1, 1, len(Param)), np.int32)
+    params[..., Param.THRESHOLD] = 8
     params[..., [Param.MOTOR_BASE, Param.READS, Param.INNER_EVERY]] = 256, 7, 1
     params[..., [Param.INNER_RULE, Param.FEEDBACK]] = rule, gain
     arrays = empty_arrays(config, np.zeros(1, np.uint32))

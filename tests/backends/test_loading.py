@@ -12,8 +12,8 @@ from hebbit import backends
 from hebbit.backends import numba_kernels, spec
 from hebbit.backends.spec import Backend
 
-OPTIONAL = {"report", "synchronize", "record", "replay"}
-"""What a backend with a device of its own offers besides."""
+OPTIONAL = {"report", "synchronize", "record", "replay", "live", "trial"}
+"""What a backend with a device of its own offers besides, or one that serves resident runs."""
 METHODS = {name for name, member in vars(Backend).items() if inspect.isfunction(member) and not name.startswith("_")}
 
 
@@ -102,7 +102,7 @@ def test_what_backends_would_not_hold_alike_is_refused(backend: Backend, change:
     config = spec.BrainConfig(1, 1, (2,), learning_words=1)
     arrays = spec.empty_arrays(config, np.zeros(1, np.uint32))
     params = np.zeros((1, 1, len(spec.Param)), np.int32)
-    params[..., [spec.Param.READS, spec.Param.INNER_EVERY]] = 7, 1
+    params[..., [spec.Param.READS, spec.Param.INNER_EVERY, spec.Param.THRESHOLD]] = 7, 1, 8
     for name in ("traces", "excitement", "inner_traces", "collected"):
         arrays[name][:] = change.get(name, 0)
     if "params" in change:

@@ -29,6 +29,7 @@ EVALUATION = Clock(0, Stream.EVALUATION, (5, 6), False)
 
 def params_of(words: int = WORDS, **columns: int) -> I32:
     params = np.zeros((words, len(Param)), np.int32)
+    params[..., Param.THRESHOLD] = 8
     for name, value in columns.items():
         params[:, Param[name]] = value
     return params
@@ -138,6 +139,7 @@ def test_anneal() -> None:
 def test_the_pool_sees_this_cycles_sensory_spikes_and_counts_them() -> None:
     config = BrainConfig(3, 5, (1,), cycles=15, slots_min=1, slots_max=1)
     params = np.zeros((1, 1, len(Param)), np.int32)
+    params[..., Param.THRESHOLD] = 8
     params[..., [Param.GAIN, Param.READS, Param.INNER_EVERY]] = 15, 7, 1
     state = NumpyBackend().create(config, params, 9, empty_arrays(config, np.array([2], np.uint32)))
     intensity = np.random.default_rng(0).integers(0, 16, (3, 32)).astype(np.int32)
@@ -175,6 +177,7 @@ def relay(backend: Backend, flags: list[Flag]) -> tuple[list[I32], list[I32]]:
     """
     config = BrainConfig(2, 0, (2,), echo_delay=2)
     params = np.zeros((1, 1, len(Param)), np.int32)
+    params[..., Param.THRESHOLD] = 8
     params[..., [Param.CRITIC_CHANCE, Param.READS, Param.INNER_EVERY]] = 256, 7, 1
     state = backend.create(config, params, 3, empty_arrays(config, np.zeros(1, np.uint32)))
     rng, shown, counted = np.random.default_rng(1), [], []
@@ -248,6 +251,7 @@ def test_learning_words_fire_after_the_pool_in_the_same_presentation(pool: bool)
     # silent by bias, driven to the full by the last word that they read
     arrays["inner_weights"][0, :, -1] = 127
     params = np.zeros((1, 1, len(Param)), np.int32)
+    params[..., Param.THRESHOLD] = 8
     columns = [Param.GAIN, Param.READS, Param.INNER_EVERY, Param.INNER_SLOPE, Param.INNER_BIAS]
     params[..., columns] = 15, 7, 1, 1 << 20, -128
     state = NumpyBackend().create(config, params, 9, arrays)
@@ -264,6 +268,7 @@ def test_learning_words_read_the_spikes_of_all_cycles() -> None:
     arrays = empty_arrays(config, np.array([2], np.uint32))
     arrays["inner_weights"][:] = rng.integers(-20, 21, arrays["inner_weights"].shape)
     params = np.zeros((1, 1, len(Param)), np.int32)
+    params[..., Param.THRESHOLD] = 8
     params[..., [Param.GAIN, Param.READS, Param.INNER_EVERY, Param.INNER_SLOPE]] = 15, 7, 1, 2000
     state = NumpyBackend().create(config, params, 9, arrays)
     intensity, carried = rng.integers(0, 16, (2, 32)).astype(np.int32), full(0, 6)

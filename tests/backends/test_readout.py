@@ -32,6 +32,7 @@ def clock_of(presentation: int, calm: bool = False) -> Clock:
 
 def params_of(**columns: int) -> I32:
     params = np.zeros((1, len(Param)), np.int32)
+    params[..., Param.THRESHOLD] = 8
     params[0, Param.TEMPERATURE] = 4096
     for name, value in columns.items():
         params[0, Param[name]] = value

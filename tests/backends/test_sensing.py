@@ -21,6 +21,7 @@ def clock_of(presentation: int, stream: int = 0) -> Clock:
 
 def params_of(sensory: int) -> I32:
     params = np.zeros((1, len(Param)), np.int32)
+    params[..., Param.THRESHOLD] = 8
     params[0, Param.SENSORY] = sensory
     return params
 

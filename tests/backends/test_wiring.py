@@ -14,7 +14,7 @@ from hebbit.backends import numba_pool, numba_rows
 from hebbit.backends.numba_backend import wire_numbers
 from hebbit.backends.numba_layout import WIRE, B
 from hebbit.backends.philox import lanes
-from hebbit.backends.spec import BrainConfig
+from hebbit.backends.spec import BrainConfig, Param
 from hebbit.backends.wiring import Wiring, echo_sources, source_lane, thresholds, wire
 
 rows: Any = numba_rows
@@ -27,8 +27,8 @@ ALPHA = 1e-4
 """Chance that a test of a sound generator would fail, were its seed not fixed."""
 
 
-def config_of(least: int, most: int, words: int = WORDS, sources: int = SOURCES, slope: int = 0) -> BrainConfig:
-    return BrainConfig(sources, words, (1,), slots_min=least, slots_max=most, threshold=8, threshold_slope=slope)
+def config_of(least: int, most: int, words: int = WORDS, sources: int = SOURCES) -> BrainConfig:
+    return BrainConfig(sources, words, (1,), slots_min=least, slots_max=most)
 
 
 def chi_square_limit(freedom: int) -> float:
@@ -190,7 +190,9 @@ def test_a_word_reads_all_sources_where_slots_suffice() -> None:
 
 def test_threshold_rises_with_each_further_slot(wiring: Wiring) -> None:
     expected = {2: 8 + 3, 3: 8 + 6, 4: 8 + 9}
-    found = thresholds(config_of(2, 4, slope=3), wiring)
+    params = np.zeros((1, len(Param)), np.int32)
+    params[0, [Param.THRESHOLD, Param.THRESHOLD_SLOPE]] = 8, 3
+    found = thresholds(config_of(2, 4), wiring, params)
     assert found.tolist() == [expected[int(slots)] for slots in wiring.slots]
 
 

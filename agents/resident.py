@@ -1,0 +1,224 @@
+"""Resident runs of an agent: its brains live in a world that is compiled along with them.
+
+The bits are those of :meth:`SpikingAgent.learn` over the same environment, step by step; only the way is shorter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from hebbit.agents.errors import HebbitError
+from hebbit.agents.fading import EVERY as FADING_EVERY
+from hebbit.agents.rewards import FIELDS, Gauge
+from hebbit.agents.streams import ResidentStream
+from hebbit.agents.structure import grow
+from hebbit.backends.resident import RECENT, Life, Real, ResidentBackend, Whole, empty
+
+if TYPE_CHECKING:
+    from hebbit.agents.agent import SpikingAgent
+    from hebbit.agents.progress import Progress
+
+CHUNK = 10_000
+"""Steps after which a call of learn looks up."""
+GAUGE = {"total": Real.TOTAL, "ends": Real.ENDS, "size": Real.SIZE, "largest": Real.LARGEST, "unit": Real.UNIT}
+RANGES = {"mean": Real.MEAN, "square": Real.SQUARE, "low": Real.LOW, "scale": Real.SCALE}
+
+
+def why_not(agent: SpikingAgent) -> str | None:
+    """What keeps an agent from a resident run, or None."""
+    if not isinstance(agent._stream, ResidentStream):
+        return "its environment must be resident, see hebbit.envs.make_resident"
+    if not hasattr(agent.backend, "live"):
+        return f"the backend {agent.backend.name} steps brains one observation at a time; use numba or cupy"
+    if agent.config.replay_steps:
+        return f"replay_steps must be 0, got {agent.config.replay_steps}"
+    return None
+
+
+def learn(agent: SpikingAgent, steps: int, interval: int, progress: Progress) -> None:
+    """What :meth:`SpikingAgent.learn` does where nobody looks at single steps; the progress is told now and then."""
+    while steps:
+        some = min(steps, interval or CHUNK, CHUNK)
+        live(agent, some)
+        progress.step(some)
+        steps -= some
+
+
+def live(agent: SpikingAgent, steps: int, awake: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+    """Let the brains act and learn for this many steps each, from where they are.
+
+    Args:
+        agent: with running episodes (see :meth:`SpikingAgent.learn`); changed.
+        steps: of each brain.
+        awake: [R], brains that live on; the others are left as they are. None for all.
+
+    Returns:
+        [R]: episodes that have ended.
+
+    Raises:
+        HebbitError: the agent cannot live there.
+    """
+    problem = why_not(agent)
+    if problem:
+        raise HebbitError(f"a resident run is not possible: {problem}")
+    brains = len(agent.brains)
+    everyone = np.ones(brains, np.bool_) if awake is None else np.asarray(awake, np.bool_)
+    pace = _pace(agent)
+    if pace and not everyone.all():
+        raise HebbitError("brains that are re-wired or that fade must live together: leave none asleep")
+    ended = np.zeros(brains, np.int64)
+    done = 0
+    while done < steps:
+        some = min(steps - done, pace - agent.structure.clock % pace) if pace else steps - done
+        ended += _live(agent, some, everyone)
+        agent.num_timesteps += some
+        agent.total_steps += some
+        done += some
+        if pace:
+            agent.structure.clock += some - 1
+            grow(agent)
+    return ended
+
+
+def _backend(agent: SpikingAgent) -> ResidentBackend:
+    """The backend, which has been looked at."""
+    return cast(ResidentBackend, agent.backend)
+
+
+def _pace(agent: SpikingAgent) -> int:
+    """Steps between two looks of the host at the brains' structure; 0 where it stays."""
+    structure = agent.structure
+    paces = [structure.every] if structure.every else []
+    paces += [FADING_EVERY] if structure.fading else []
+    return int(np.gcd.reduce(paces)) if paces else 0
+
+
+def _live(agent: SpikingAgent, steps: int, awake: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """One call of the backend."""
+    life = embark(agent)
+    life.whole[:, Whole.STEPS] = np.where(awake, steps, 0)
+    before = life.whole[:, Whole.ENDED].copy()
+    # brains and books change together: after an interruption in between, new episodes begin
+    agent._units = None
+    _backend(agent).live(agent.state, life)
+    _disembark(agent, life)
+    ended: NDArray[np.int64] = life.whole[:, Whole.ENDED] - before
+    return ended
+
+
+def embark(agent: SpikingAgent) -> Life:
+    """The rows of an agent's brains, worlds and books."""
+    stream = agent._stream
+    assert isinstance(stream, ResidentStream)
+    state, elapsed = stream.snapshot()
+    brains, world = len(agent.brains), stream.world
+    life = empty(world, brains, agent.encoder.table, preferred(agent))
+    real, whole, config = life.real, life.whole, agent.config
+    real[:, Real.STATE : Real.STATE + state.shape[1]] = state
+    real[:, Real.OUT : Real.OUT + world.values] = world.observe(state)
+    whole[:, Whole.ELAPSED] = elapsed
+    if agent._units is not None:
+        whole[:, Whole.UNIT] = agent._units[:, 0]
+    _ranges_aboard(agent, life)
+    real[:, Real.GAMMA], real[:, Real.SPAN] = agent.rewards.gammas, agent.rewards.spans
+    for name, place in GAUGE.items():
+        real[:, place] = [getattr(gauge, name) for gauge in agent.rewards.gauges]
+    whole[:, Whole.REWARDS] = [gauge.seen for gauge in agent.rewards.gauges]
+    whole[:, Whole.AGE] = [gauge.age for gauge in agent.rewards.gauges]
+    whole[:, Whole.FOLLOWS] = agent.rewards.adaptive
+    whole[:, Whole.OPTIMISM] = [round(own.optimism) for own in agent.configs]
+    _books_aboard(agent, life)
+    if isinstance(agent.action_space, spaces.Box):
+        life.bounds = float(agent.action_space.low[0]), float(agent.action_space.high[0])
+        life.mean = config.box_decode == "mean"
+    return life
+
+
+def preferred(agent: SpikingAgent) -> NDArray[np.float64]:
+    """What each motor unit does in the world, as it is executed and as it is averaged: [2, units]."""
+    actions = [agent.decoder.decode(np.array([unit], np.int32)) for unit in range(agent.decoder.groups[0])]
+    executed = np.array([float(np.asarray(action).reshape(())) for action in actions])
+    exact = agent.decoder.preferred[0] if isinstance(agent.action_space, spaces.Box) else executed
+    return np.stack([executed, exact])
+
+
+def _ranges_aboard(agent: SpikingAgent, life: Life) -> None:
+    encoder, tuned = agent.encoder, agent.encoder.tuned
+    encoder._sync()
+    for name, place in RANGES.items():
+        life.real[:, place : place + tuned] = getattr(encoder, name)
+    life.real[:, Real.DEVIATIONS] = agent.config.range_deviations
+    life.whole[:, Whole.SEEN] = encoder.seen
+    life.whole[:, Whole.WARMUP] = agent.config.warmup if encoder.adaptive.any() else 0
+    life.whole[:, Whole.ADAPTIVE] = int((encoder.adaptive.astype(np.int64) << np.arange(tuned)).sum())
+
+
+def _books_aboard(agent: SpikingAgent, life: Life) -> None:
+    books = agent.books
+    life.real[:, Real.RETURN], life.whole[:, Whole.BEGUN] = books.returns, books.begun
+    for row, recent in enumerate(books.recent):
+        life.whole[row, Whole.ENDED] = len(recent)
+        for at, (total, length) in enumerate(recent):
+            life.real[row, Real.RETURNS + at], life.whole[row, Whole.LENGTHS + at] = total, length
+
+
+def _disembark(agent: SpikingAgent, life: Life) -> None:
+    """Bring agent, environment and books up to date with the rows."""
+    stream, encoder, tuned = agent._stream, agent.encoder, agent.encoder.tuned
+    assert isinstance(stream, ResidentStream)
+    real, whole = life.real, life.whole
+    stream.restore(real[:, Real.STATE : Real.OUT].copy(), whole[:, Whole.ELAPSED].copy())
+    own: dict[str, NDArray[Any]] = {
+        f"encoder_{name}": real[:, place : place + tuned].copy() for name, place in RANGES.items()
+    }
+    encoder.restore({**own, "encoder_seen": whole[:, Whole.SEEN].copy()})
+    counted = {"seen": Whole.REWARDS, "age": Whole.AGE}
+    rows = zip(real.tolist(), whole.tolist(), strict=True)
+    agent.rewards.gauges = [
+        Gauge(*(numbers[GAUGE[name]] if name in GAUGE else counts[counted[name]] for name in FIELDS))
+        for numbers, counts in rows
+    ]
+    _books_ashore(agent, life)
+    # ranges have not moved since it was encoded, so this is what the brains saw
+    observations = real[:, Real.OUT : Real.OUT + life.world.values].astype(np.float32)
+    agent._intensities = encoder.encode(list(observations), slice(None))
+    agent._units = whole[:, Whole.UNIT : Whole.UNIT + 1].astype(np.int32)
+
+
+def _books_ashore(agent: SpikingAgent, life: Life) -> None:
+    books, real, whole = agent.books, life.real, life.whole
+    books.returns, books.lengths = real[:, Real.RETURN].tolist(), whole[:, Whole.ELAPSED].tolist()
+    books.begun = whole[:, Whole.BEGUN].tolist()
+    for row, recent in enumerate(books.recent):
+        ended = int(whole[row, Whole.ENDED])
+        places = [at % RECENT for at in range(max(0, ended - RECENT), ended)]
+        recent.clear()
+        recent.extend((float(real[row, Real.RETURNS + at]), int(whole[row, Whole.LENGTHS + at])) for at in places)
+
+
+def trial(
+    agent: SpikingAgent, episodes: int, deterministic: bool = True, brains: Any = None, seed: int | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Returns and lengths [brains, episodes] of episodes in the resident world, without learning.
+
+    Args:
+        agent: it stays as it is.
+        episodes: of each brain, with the seeds that :func:`hebbit.agents.evaluation.evaluate` would use.
+        deterministic: the strongest unit, without noise.
+        brains: positions, all of them if None; none twice.
+        seed: of the episodes; None takes the agent's.
+
+    Raises:
+        HebbitError: the agent cannot live there.
+    """
+    problem = why_not(agent)
+    if problem:
+        raise HebbitError(f"a resident trial is not possible: {problem}")
+    rows = np.arange(len(agent.brains)) if brains is None else np.asarray(brains, np.int64)
+    life = embark(agent)
+    chosen = agent.seed if seed is None else seed
+    return _backend(agent).trial(agent.state, life, rows, episodes, chosen, deterministic)
