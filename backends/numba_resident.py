@@ -17,9 +17,7 @@ from hebbit.backends.numba_kernels import (
     CARRIED_BLOCKS,
     COLLECTED,
     DRIVES,
-    LIVE,
     MEMORY,
-    NUMBERS,
     PRESENTATION,
     SCRATCH,
     SECONDS,
@@ -32,7 +30,7 @@ from hebbit.backends.numba_kernels import (
 )
 from hebbit.backends.numba_layout import B, Size
 from hebbit.backends.numba_planes import U, philox
-from hebbit.backends.numba_pool import COLUMNS, K
+from hebbit.backends.numba_pool import COLUMNS, LIVE, NUMBERS, K
 from hebbit.backends.numba_readout import BLOCKS, A, act, readout
 from hebbit.backends.numba_rows import beyond, octets, pointer, signed
 from hebbit.backends.resident import LEVELS, RECENT, Real, Whole

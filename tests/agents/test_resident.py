@@ -38,6 +38,7 @@ def one_by_one(agent: SpikingAgent, steps: int) -> SpikingAgent:
 def assert_same(agent: SpikingAgent, other: SpikingAgent) -> None:
     own, others = learned(agent), learned(other)
     assert [name for name, array in own.items() if not np.array_equal(array, others[name])] == []
+    assert agent._units is not None and other._units is not None
     assert np.array_equal(agent._units, other._units) and np.array_equal(agent._intensities, other._intensities)
     assert agent.books.begun == other.books.begun and agent.books.returns == other.books.returns
     assert agent.books.lengths == other.books.lengths and agent.books.recent == other.books.recent

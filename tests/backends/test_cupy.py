@@ -352,7 +352,7 @@ def test_the_real_library_without_a_device_is_refused_too(tmp_path: Path) -> Non
 
 def test_text_that_does_not_compile_is_told_apart(double: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
     backend: Any = load("cupy")
-    monkeypatch.setattr(sys.modules[MODULE], "source", lambda: source() + "\nthis is no code;\n")
+    monkeypatch.setattr(sys.modules[MODULE], "source", lambda world: source(world) + "\nthis is no code;\n")
     with pytest.raises(RuntimeError, match="^NVRTC does not compile the kernels: .*this"):
         born(backend, SMALL)
 

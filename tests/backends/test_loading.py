@@ -114,7 +114,7 @@ def test_what_backends_would_not_hold_alike_is_refused(backend: Backend, change:
 def test_an_unknown_flag_is_refused(backend: Backend) -> None:
     config = spec.BrainConfig(1, 1, (2,))
     params = np.zeros((1, 1, len(spec.Param)), np.int32)
-    params[..., [spec.Param.READS, spec.Param.INNER_EVERY]] = 7, 1
+    params[..., [spec.Param.READS, spec.Param.INNER_EVERY, spec.Param.THRESHOLD]] = 7, 1, 8
     state = backend.create(config, params, 0, spec.empty_arrays(config, np.zeros(1, np.uint32)))
     with pytest.raises(ValueError, match="7"):
         backend.step(state, np.zeros((1, 1, 32), np.uint8), np.zeros(1, np.int32), np.full(1, 7, np.uint8))

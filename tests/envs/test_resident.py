@@ -201,13 +201,15 @@ def test_a_state_dict_goes_on_where_it_was_taken() -> None:
     plan = dice.integers(2, size=(120, 4))
     for actions in plan[:40]:
         env.step(actions)
-    parts = env.state_dict()
+    parts: dict[str, Any] = env.state_dict()
     other = make_resident("CartPole-v1", 4, backend="numpy")
     other.load_state_dict(parts)
     for actions in plan[40:]:
         for a, b in zip(env.step(actions)[:4], other.step(actions)[:4], strict=True):
             assert a.tobytes() == b.tobytes()
-    assert all(a.tobytes() == other.state_dict()[name].tobytes() for name, a in env.state_dict().items())
+    own: dict[str, Any] = env.state_dict()
+    others: dict[str, Any] = other.state_dict()
+    assert all(np.array_equal(array, others[name]) for name, array in own.items())
 
 
 def test_options_bound_the_starts() -> None:

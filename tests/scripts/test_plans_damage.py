@@ -102,7 +102,7 @@ def one_by_one(
         fired = eq.sensory_spikes(intensity, cycle, params, clock)
         seen = np.where(fired == 1, chance[:split] >= one.dropped, chance[:split] < one.spurious).astype(np.int32)
         current = eq.drive(seen, wiring, pool[:, Param.DRIVE], pool[:, Param.GAIN])
-        excitement, fired = eq.pool_cycle(excitement, current, thresholds(config, wiring), cycle, pool, clock)
+        excitement, fired = eq.pool_cycle(excitement, current, thresholds(config, wiring, params), cycle, pool, clock)
         sent = np.where(fired == 1, chance[split:] >= one.dropped, chance[split:] < one.spurious)
         counts += np.concatenate([seen, sent & ~silent.reshape(-1, LANES)])
     drives, values = eq.readout(counts, arrays["weights"][agent.active].astype(np.int32), config)
