@@ -72,14 +72,18 @@ class EnvSpec:
                 f"{RESIDENT}{self.id}",
                 number,
                 vectorization_mode=gym.VectorizeMode.VECTOR_ENTRY_POINT,
-                vector_kwargs={"autoreset_mode": gym.vector.AutoresetMode.DISABLED},
+                autoreset_mode=gym.vector.AutoresetMode.DISABLED,
             )
         except gym.error.Error as error:
-            own = [name.removeprefix("hebbit/") for name, spec in gym.registry.items() if spec.vector_entry_point]
-            known = [name for name in own if f"hebbit/{name}" in gym.registry]
+            prefix = RESIDENT.partition(":")[2]
+            known = [name.removeprefix(prefix) for name, spec in gym.registry.items() if _is_resident(spec, prefix)]
             raise HebbitError(
                 f"{brief(self.id, text=repr)} has no resident form; there are {', '.join(known)}"
             ) from error
+
+
+def _is_resident(spec: Any, prefix: str) -> bool:
+    return spec.vector_entry_point is not None and str(spec.id).startswith(prefix)
 
 
 def _reason(error: BaseException) -> str:

@@ -97,6 +97,16 @@ def _pace(agent: SpikingAgent) -> int:
     return int(np.gcd.reduce(paces)) if paces else 0
 
 
+def warm_up(agent: SpikingAgent) -> None:
+    """Compile what a resident run needs, or read it from disk; nothing else happens.
+
+    Raises:
+        HebbitError: the agent cannot live there.
+    """
+    trial(agent, 0, brains=[])
+    _backend(agent).live(agent.state, embark(agent))
+
+
 def _live(agent: SpikingAgent, steps: int, awake: NDArray[np.bool_]) -> NDArray[np.int64]:
     """One call of the backend."""
     life = embark(agent)

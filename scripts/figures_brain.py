@@ -254,7 +254,7 @@ def passage(lane: int) -> tuple[I32, I32, I32, I32]:
             current = eq.drive(eq.sensory_spikes(intensity, cycle, params, young(t)), drawn, params[:, 0], params[:, 1])
             noise = random_number(np.zeros(1, np.uint32), t, 0, range(4), Stream.POOL, KEY, turn=cycle) % 4
             reached = np.minimum(spec.STATE_MAX, x + current)
-            x, fired = eq.pool_cycle(x, current, np.full(1, config.threshold, np.int32), cycle, params, young(t))
+            x, fired = eq.pool_cycle(x, current, params[:, Param.THRESHOLD], cycle, params, young(t))
             rows.append([part[0, lane] for part in (reached, noise, fired, current)])
     reached, noise, fired, current = np.array(rows, np.int32).T
     return reached, noise, fired, current

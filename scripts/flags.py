@@ -51,6 +51,17 @@ def which_brain(text: str) -> str | int:
         raise argparse.ArgumentTypeError(f"expected best, median or a number of 0 or more, got {text!r}") from error
 
 
+def share(text: str) -> float:
+    """A share of 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a share of 0..1, got {text!r}")
+    return value
+
+
 def info(parser: argparse.ArgumentParser) -> None:
     """Flags of info."""
     parser.add_argument(
@@ -79,6 +90,13 @@ def train(parser: argparse.ArgumentParser) -> None:
     )
     add("--run-dir", metavar="DIR", help="where everything is written (default runs/ENV_ID_n, never overwritten)")
     add("--resume", action="store_true", help="go on with the run in --run-dir, in the same bits")
+    add(
+        "--resident",
+        action="store_true",
+        help="physics and brains in one compiled loop, until every brain has solved the task or --steps are made",
+    )
+    add("--until", type=share, metavar="SHARE", help="resident: stop when this share of the brains has (default 1)")
+    add("--look", type=positive_number, metavar="N", help="resident: steps between two looks (default 2000)")
     add("--preset", metavar="NAME|FILE", help="hyperparameters by name, or of a TOML or JSON file")
     add("-P", "--param", dest="params", metavar="key=value", nargs="+", action="extend", help="set hyperparameters")
     add("--env-kwargs", metavar="key=value|JSON", nargs="+", action="extend", help="arguments of the environment")

@@ -29,12 +29,15 @@ class Settings:
     eval_episodes: int = DEFAULT_EPISODES
     save_freq: int = DEFAULT_SAVE_FREQ
     tensorboard: bool = False
+    resident: bool = False
+    until: float = 1.0
+    """Share of the brains that are to solve the task, where they are resident."""
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     """All of them, so that a resumed run is not changed by a new default."""
 
     def environment(self) -> EnvSpec:
         """What makes the environment."""
-        return EnvSpec(self.env_id, dict(self.env_kwargs), tuple(self.wrappers))
+        return EnvSpec(self.env_id, dict(self.env_kwargs), tuple(self.wrappers), self.resident)
 
     def agent_config(self) -> AgentConfig:
         """The hyperparameters as the agent takes them."""
@@ -100,6 +103,8 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
         "eval_episodes": arguments.eval_episodes,
         "save_freq": arguments.save_freq,
         "tensorboard": True if arguments.tensorboard else None,
+        "resident": True if arguments.resident else None,
+        "until": arguments.until,
     }
     return {name: value for name, value in given.items() if value is not None}
 

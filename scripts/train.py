@@ -63,6 +63,12 @@ def run(arguments: argparse.Namespace) -> int:
     """See ``hebbit train --help``."""
     began = time.perf_counter()
     check_backend(arguments.backend)
+    if arguments.resident:
+        from hebbit.scripts import resident
+
+        return resident.run(arguments)
+    if arguments.until is not None or arguments.look is not None:
+        raise HebbitError("--until and --look are for --resident runs")
     with _session(arguments) as session:
         if session is None:
             return 0

@@ -201,14 +201,14 @@ def test_a_state_dict_goes_on_where_it_was_taken() -> None:
     plan = dice.integers(2, size=(120, 4))
     for actions in plan[:40]:
         env.step(actions)
-    parts: dict[str, Any] = env.state_dict()
+    parts: dict[str, Any] = dict(env.state_dict())
     other = make_resident("CartPole-v1", 4, backend="numpy")
     other.load_state_dict(parts)
     for actions in plan[40:]:
         for a, b in zip(env.step(actions)[:4], other.step(actions)[:4], strict=True):
-            assert a.tobytes() == b.tobytes()
-    own: dict[str, Any] = env.state_dict()
-    others: dict[str, Any] = other.state_dict()
+            assert np.array_equal(a, b)
+    own: dict[str, Any] = dict(env.state_dict())
+    others: dict[str, Any] = dict(other.state_dict())
     assert all(np.array_equal(array, others[name]) for name, array in own.items())
 
 
