@@ -97,6 +97,11 @@ def train(parser: argparse.ArgumentParser) -> None:
     )
     add("--until", type=share, metavar="SHARE", help="resident: stop when this share of the brains has (default 1)")
     add("--look", type=positive_number, metavar="N", help="resident: steps between two looks (default 2000)")
+    add(
+        "--ray", metavar="ADDRESS", nargs="?", const="local",
+        help="resident: shards of the population as actors of a Ray that is started here, or of a cluster",
+    )  # fmt: skip
+    add("--shards", type=positive_number, metavar="N", help="resident: actors, one for each GPU or core (default 2)")
     add("--preset", metavar="NAME|FILE", help="hyperparameters by name, or of a TOML or JSON file")
     add("-P", "--param", dest="params", metavar="key=value", nargs="+", action="extend", help="set hyperparameters")
     add("--env-kwargs", metavar="key=value|JSON", nargs="+", action="extend", help="arguments of the environment")

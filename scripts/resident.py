@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class Population:
             self._look(self.threshold)
         self.train_seconds += met - began
         self.trial_seconds += time.perf_counter() - met
-        self._note()
+        self.rows.append(row_of(self.steps, self.train_seconds, self.share, self.means()))
 
     def _look(self, threshold: float) -> None:
         """A short greedy trial of all, longer ones of those that do well in it."""
@@ -74,11 +74,15 @@ class Population:
                 rows = rows[returns.mean(axis=1) >= threshold]
         self.solved_at[rows] = self.agent.num_timesteps
 
-    def _note(self) -> None:
-        means = [np.mean([total for total, _ in recent]) if recent else np.nan for recent in self.agent.books.recent]
-        known = [mean for mean in means if np.isfinite(mean)]
-        quartiles = np.quantile(known, (0, 0.25, 0.5, 0.75, 1)) if known else np.full(5, np.nan)
-        self.rows.append((self.agent.num_timesteps, self.train_seconds, self.share, *map(float, quartiles)))
+    @property
+    def steps(self) -> int:
+        """Steps of each brain so far."""
+        return self.agent.num_timesteps
+
+    def means(self) -> list[float]:
+        """Mean return of each brain's latest training episodes; nan where none has ended."""
+        books = self.agent.books.recent
+        return [float(np.mean([total for total, _ in recent])) if recent else float("nan") for recent in books]
 
     def kept(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
@@ -106,19 +110,43 @@ class Population:
         self.solved_at = solved
 
 
+def row_of(steps: int, seconds: float, share: float, means: Sequence[float]) -> Sequence[float]:
+    """One row of progress.csv."""
+    known = [mean for mean in means if np.isfinite(mean)]
+    quartiles = np.quantile(known, (0, 0.25, 0.5, 0.75, 1)) if known else np.full(5, np.nan)
+    return (steps, seconds, share, *map(float, quartiles))
+
+
+class Lives(Protocol):
+    """What the loop asks of a population, in this process or in shards."""
+
+    rows: list[Sequence[float]]
+
+    @property
+    def steps(self) -> int:
+        """Steps of each brain so far."""
+
+    @property
+    def share(self) -> float:
+        """Of the brains that have solved their task."""
+
+    def live(self, steps: int) -> None:
+        """Learn and look."""
+
+
 def run(arguments: argparse.Namespace) -> int:
     """See ``hebbit train --help``."""
     began = time.perf_counter()
     directory, settings, population = _resumed(arguments) if arguments.resume else _begun(arguments)
     try:
-        if population is None:
+        if population is None and arguments.resume:
             print(
                 f"the run in {directory.path} has finished its {settings.steps:,} steps; go further with more --steps"
             )
             return 0
         started = time.perf_counter() - began
         with Interrupt() as interrupt:
-            _learn(population, settings, interrupt, arguments)
+            population = _lived(population, settings, interrupt, arguments)
         _save(population, directory)
         if interrupt.number:
             print(
@@ -133,48 +161,83 @@ def run(arguments: argparse.Namespace) -> int:
         directory.close()
 
 
+def _lived(
+    population: Population | None, settings: Settings, interrupt: Interrupt, arguments: argparse.Namespace
+) -> Population:
+    """Let the population live, in this process or in shards."""
+    if population is not None:
+        _learn(population, settings, interrupt, arguments)
+        return population
+    from hebbit.scripts.resident_ray import sharded
+
+    shards = sharded(settings, arguments.backend, arguments.shards or 2, arguments.ray)
+    try:
+        _learn(shards, settings, interrupt, arguments)
+        return shards.gather()
+    finally:
+        shards.close()
+
+
 def _settings(arguments: argparse.Namespace) -> Settings:
     if arguments.steps is None:
         arguments.steps = MOST_STEPS
+    if arguments.shards is not None and arguments.ray is None:
+        raise HebbitError("--shards are actors of Ray: add --ray")
     settings = of_new_run(arguments)
     if settings.eval_freq or settings.tensorboard:
         raise HebbitError("a resident run looks at its brains by itself: leave --eval-freq and --tensorboard out")
     return settings
 
 
-def _newborn(settings: Settings, backend: str) -> SpikingAgent:
+def newborn(settings: Settings, backend: str, brains: Sequence[int] | None = None) -> SpikingAgent:
+    """A population in its resident world, compiled and with running episodes.
+
+    Args:
+        settings: of the run.
+        backend: its name, or auto.
+        brains: their numbers; None for all of the run's.
+
+    Raises:
+        HebbitError: it cannot be resident.
+    """
+    numbers = range(settings.brains) if brains is None else brains
     agent = SpikingAgent(
         settings.environment(), seed=settings.seed, config=settings.agent_config(), backend=backend,
-        brains=range(settings.brains),
+        brains=numbers,
     )  # fmt: skip
     agent._prepare(True)
     resident.warm_up(agent)
     return agent
 
 
-def _population(agent: SpikingAgent, settings: Settings) -> Population:
+def population_of(agent: SpikingAgent, settings: Settings) -> Population:
+    """Brains none of which has been looked at yet."""
     from hebbit.scripts.train import reward_threshold
 
-    never = np.full(settings.brains, -1, np.int64)
+    never = np.full(len(agent.brains), -1, np.int64)
     return Population(agent, reward_threshold(settings.env_id), never)
 
 
-def _begun(arguments: argparse.Namespace) -> tuple[RunDirectory, Settings, Population]:
+def _begun(arguments: argparse.Namespace) -> tuple[RunDirectory, Settings, Population | None]:
+    """A new run; its population is made here, unless shards make it."""
     settings = _settings(arguments)
     folder = arguments.run_dir
     if folder is not None and (Path(folder) / "config.json").exists():
         raise RunError(f"{folder} holds a run: go on with it by adding --resume, or choose another --run-dir")
-    agent = _newborn(settings, arguments.backend)
+    sharded = arguments.ray is not None
+    population = None if sharded else population_of(newborn(settings, arguments.backend), settings)
     directory = RunDirectory.create(settings.env_id, folder)
     try:
         directory.write_config(asdict(settings))
     except BaseException:
         directory.close()
         raise
-    return directory, settings, _population(agent, settings)
+    return directory, settings, population
 
 
 def _resumed(arguments: argparse.Namespace) -> tuple[RunDirectory, Settings, Population | None]:
+    if arguments.ray is not None:
+        raise HebbitError("a run goes on in one process: leave --ray out with --resume")
     if arguments.run_dir is None:
         raise HebbitError("--resume goes on with a run: name its folder with --run-dir")
     directory = RunDirectory.open(arguments.run_dir)
@@ -197,23 +260,22 @@ def _resumed(arguments: argparse.Namespace) -> tuple[RunDirectory, Settings, Pop
 
 def _restored(directory: RunDirectory, settings: Settings, backend: str) -> Population:
     if not directory.model_path.exists():
-        return _population(_newborn(settings, backend), settings)
+        return population_of(newborn(settings, backend), settings)
     agent = SpikingAgent.load(directory.model_path, backend=backend)
     own = (agent.seed, agent.brains.tolist(), agent.config, agent.spec)
     if own != (settings.seed, list(range(settings.brains)), settings.agent_config(), settings.environment()):
         raise RunError(f"{directory.model_path} is not the agent that config.json describes: start another run")
     agent._prepare(False)
     resident.warm_up(agent)
-    population = _population(agent, settings)
+    population = population_of(agent, settings)
     population.restore((checkpoint.read(directory.model_path).meta.get("extra") or {}).get("resident"))
     return population
 
 
-def _learn(population: Population, settings: Settings, interrupt: Interrupt, arguments: argparse.Namespace) -> None:
+def _learn(population: Lives, settings: Settings, interrupt: Interrupt, arguments: argparse.Namespace) -> None:
     """Until all steps are made, enough brains have solved the task, or a signal comes."""
-    agent = population.agent
-    while agent.num_timesteps < settings.steps and population.share < settings.until and not interrupt.number:
-        population.live(min(arguments.look or LOOK, settings.steps - agent.num_timesteps))
+    while population.steps < settings.steps and population.share < settings.until and not interrupt.number:
+        population.live(min(arguments.look or LOOK, settings.steps - population.steps))
         if not arguments.quiet:
             steps, seconds, share, _, _, median, *_ = population.rows[-1]
             print(f"{int(steps):,} steps, {seconds:.1f} s: median return {median:.1f}, {share:.1%} solved", flush=True)

@@ -67,8 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         from hebbit.scripts import resident
 
         return resident.run(arguments)
-    if arguments.until is not None or arguments.look is not None:
-        raise HebbitError("--until and --look are for --resident runs")
+    if any(value is not None for value in (arguments.until, arguments.look, arguments.ray, arguments.shards)):
+        raise HebbitError("--until, --look, --ray and --shards are for --resident runs")
     with _session(arguments) as session:
         if session is None:
             return 0
