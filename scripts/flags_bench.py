@@ -25,7 +25,11 @@ that fall behind are stopped early. With --storage the search can be stopped, or
 command, and several processes may share it. In the end the best settings are trained again on fresh seeds, and those
 that hold are written as a preset that hebbit train --preset takes.
 
-Example: hebbit tune CartPole-v1 --trials 20 --steps 10000 --storage search.log"""
+With --population all trials of a wave learn at the same time in one compiled run, and at each rung of a ladder the best
+go on: thousands of brains on a GPU, dozens on a processor. A table and a picture of all trials lie beside the preset.
+
+Examples: hebbit tune CartPole-v1 --trials 20 --steps 10000 --storage search.log
+          hebbit tune CartPole-v1 --population 192 --steps 30000"""
 
 
 def seeds(text: str) -> tuple[int, ...]:
@@ -37,6 +41,17 @@ def seeds(text: str) -> tuple[int, ...]:
     if not numbers:
         raise argparse.ArgumentTypeError(f"expected a range such as 1000-1009, got {text!r}")
     return numbers
+
+
+def factor(text: str) -> float:
+    """A number of more than 1, up to 100."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 1 < number <= 100:
+        raise argparse.ArgumentTypeError(f"expected a number of more than 1 and at most 100, got {text!r}")
+    return number
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -103,7 +118,7 @@ def tune(parser: argparse.ArgumentParser) -> None:
     """Flags of tune."""
     add = parser.add_argument
     add("env_id", metavar="ENV_ID", help="a Gymnasium environment, such as CartPole-v1")
-    add("--trials", type=positive_number, default=100, metavar="N", help="configurations in all (default %(default)s)")
+    add("--trials", type=positive_number, metavar="N", help="configurations in all (default 100, or by --budget-steps)")
     add("--steps", type=positive_number, metavar="N", help="steps of a trial (default: the packaged suites')")
     add("--seeds", type=positive_number, default=4, metavar="N", help="brains of a trial (default %(default)s)")
     add("--episodes", type=positive_number, default=20, metavar="N", help="of each brain's evaluation (default 20)")
@@ -115,8 +130,15 @@ def tune(parser: argparse.ArgumentParser) -> None:
         help="the preset (default ENV_ID.preset.toml; an existing file is not overwritten)",
     )
     add("--preset", metavar="NAME|FILE", help="begin with these hyperparameters")
+    add("-P", "--param", dest="params", metavar="key=value", nargs="+", action="extend", help="and change these")
     add("--backend", metavar="NAME", default="auto", help="auto (default) or one that hebbit info lists")
     add("--quiet", action="store_true", help="print errors alone")
+    add = parser.add_argument_group("as a population, where the environment has a resident form").add_argument
+    add("--population", type=positive_number, metavar="N", help="brains that learn at once, --seeds for each trial")
+    add("--budget-steps", type=positive_number, metavar="N", help="steps of all brains together that are not exceeded")
+    add("--eta", type=factor, metavar="X", help="of this many trials one goes on to X times the steps (default 2.5)")
+    add("--shapes", type=positive_number, metavar="N", help="different sizes of brains at once (default 4)")
+    add("--exploit", action="store_true", help="population-based training: the worst brains copy the best, and vary")
 
 
 def inspect(parser: argparse.ArgumentParser) -> None:

@@ -21,7 +21,7 @@ from hebbit.scripts.settings import Settings, of_new_run, of_resumed_run
 
 LOOK = 2_000
 """Steps after which brains are looked at by default."""
-TRIALS = (2, 20, 100)
+TRIALS = (2, 10, 30)
 """Greedy episodes of a first look and of the next ones, for those that do well: the last one says who has solved it."""
 MOST_STEPS = 1_000_000
 """Where no --steps are named."""

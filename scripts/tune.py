@@ -18,7 +18,7 @@ from hebbit.agents.environment import checked_seed
 from hebbit.agents.runs import safe_name
 from hebbit.scripts.bench import suites
 from hebbit.scripts.flags_bench import FIRST_SEED
-from hebbit.scripts.settings import check_environment
+from hebbit.scripts.settings import check_environment, pairs
 from hebbit.scripts.train import check_backend
 from hebbit.scripts.tune_preset import PresetFile
 from hebbit.scripts.tune_space import Space, space
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from hebbit.scripts.tune_study import Search
 
+DEFAULT_TRIALS = 100
 SUITES = ("classic", "box2d", "minatar")
 """Whose steps are the default."""
 FINALISTS = 3
@@ -81,6 +82,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise HebbitError("hebbit tune needs optuna, which is not installed: pip install 'hebbit[tune]'")
     check_backend(arguments.backend)
     check_environment(arguments.env_id)
+    if arguments.population is not None:
+        from hebbit.scripts import tune_population
+
+        return tune_population.run(arguments)
+    if arguments.exploit or any((arguments.eta, arguments.shapes, arguments.budget_steps)):
+        raise HebbitError("--budget-steps, --eta, --shapes and --exploit need a --population, such as 192")
+    arguments.trials = arguments.trials or DEFAULT_TRIALS
     tuning = _begun(arguments)
     try:
         _search(tuning)
@@ -97,11 +105,17 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _begun(arguments: argparse.Namespace) -> Tuning:
+def _start(arguments: argparse.Namespace) -> AgentConfig:
+    """The settings that the search starts from."""
+    changes = pairs(vars(arguments).get("params"), "-P", json_values=False)
+    return configure(arguments.env_id, arguments.preset, changes)
+
+
+def _begun(arguments: argparse.Namespace, kind: "type[Search] | None" = None) -> Tuning:
     """The search that the flags describe, begun or joined."""
     from hebbit.scripts.tune_study import Search
 
-    start = configure(arguments.env_id, arguments.preset)
+    start = _start(arguments)
     made = EnvSpec(arguments.env_id).make()
     own = space(start, made.observation_space, made.action_space)
     made.close()
@@ -115,7 +129,7 @@ def _begun(arguments: argparse.Namespace) -> Tuning:
     if arguments.storage is None:
         PresetFile(out)
     storage = None if arguments.storage is None else Path(arguments.storage)
-    search = Search(f"hebbit tune {arguments.env_id}", own, terms, storage)
+    search = (kind or Search)(f"hebbit tune {arguments.env_id}", own, terms, storage)
     try:
         preset = PresetFile(out, search.noted(PRESETS, {}))
     except BaseException:
@@ -221,7 +235,7 @@ def _finish(tuning: Tuning) -> list[int]:
         reasons = [one.user_attrs["error"] for one in search.started() if "error" in one.user_attrs]
         why = f"; the last one failed: {reasons[-1]}" if reasons else ""
         raise HebbitError(f"no trial was completed, there is no preset to write{why}")
-    others = [one for one in ranking if start is None or one.number != start.number][:FINALISTS]
+    others = _finalists(ranking, start)
     tuning.say(f"training the best again on {len(tuning.fresh)} fresh seeds, which nothing was tuned on:")
     checked = {one.number: _recheck(tuning, one) for one in ([] if start is None else [start]) + others}
     winner = _winner(others, start, checked)
@@ -236,6 +250,11 @@ def _finish(tuning: Tuning) -> list[int]:
     words = ["hebbit", "train", tuning.conditions.env_id, "--steps", str(tuning.conditions.steps)]
     tuning.say(f"use it: {shlex.join([*words, '--preset', str(tuning.preset.path)])}")
     return [one.number for one in ranking]
+
+
+def _finalists(ranking: Sequence["FrozenTrial"], start: "FrozenTrial | None") -> list["FrozenTrial"]:
+    """The best, beside the start."""
+    return [one for one in ranking if start is None or one.number != start.number][:FINALISTS]
 
 
 def _winner(
@@ -275,7 +294,9 @@ def _recheck(tuning: Tuning, trial: "FrozenTrial") -> NDArray[np.float64]:
         means = train(tuning.conditions, tuning.space.config(trial.params), tuning.fresh)
         search.note(RECHECKS, {**known, key: means.tolist()})
     name = f"trial {trial.number}" + (" (the start)" if trial.params == tuning.space.first() else "")
-    tuning.say(f"  {name}: {score(means):.1f} (brains {_listed(means)}), {trial.value:.1f} where it was tuned")
+    # a population's start may have been left behind, and is checked all the same
+    left = "" if trial.state.name == "COMPLETE" else " for a part of the steps"
+    tuning.say(f"  {name}: {score(means):.1f} (brains {_listed(means)}), {trial.value:.1f} where it was tuned{left}")
     return means
 
 
@@ -293,9 +314,14 @@ def _found(tuning: Tuning, trial: "FrozenTrial") -> list[str]:
 def _command(tuning: Tuning) -> list[str]:
     """Words that do this search again."""
     given, conditions = tuning.arguments, tuning.conditions
-    words = ["hebbit", "tune", given.env_id, "--trials", str(given.trials), "--steps", str(conditions.steps)]
-    words += ["--seeds", str(given.seeds), "--episodes", str(conditions.episodes), "--seed", str(conditions.seed)]
-    return words + (["--preset", given.preset] if given.preset else [])
+    words = ["hebbit", "tune", given.env_id] + (["--trials", str(given.trials)] if given.trials else [])
+    words += ["--steps", str(conditions.steps), "--seeds", str(given.seeds), "--episodes", str(conditions.episodes)]
+    words += ["--seed", str(conditions.seed)]
+    own = vars(given)
+    for name in ("population", "budget_steps", "eta", "shapes", "preset"):
+        words += [f"--{name.replace('_', '-')}", str(own[name])] if own.get(name) else []
+    words += ["--exploit"] if own.get("exploit") else []
+    return words + (["-P", *given.params] if own.get("params") else [])
 
 
 def _write(tuning: Tuning, trial: "FrozenTrial", comments: Sequence[str], checked: bool) -> None:
