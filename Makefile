@@ -86,6 +86,9 @@ gpu: $(VENV)/.stamp-test
 	$(BIN)/python -m hebbit.scripts.gpu_checks
 	rm -f docs/results/throughput_cupy.json docs/results/throughput_cupy.png
 	$(BIN)/hebbit throughput --backend cupy --out docs/results/throughput_cupy.json
+	$(BIN)/python -m hebbit.scripts.resident_rate --backend cupy --out docs/results/resident_rate_cupy.json
+	rm -rf runs/gpu
+	$(BIN)/hebbit train CartPole-v1 --brains 2048 --backend cupy --resident --until 0.95 --run-dir runs/gpu
 
 # pytest answers 5 when no test is marked slow; that is no failure.
 slow: $(VENV)/.stamp-test

@@ -3,8 +3,8 @@
     python -m hebbit.scripts.resident_rate --out docs/results/resident_rate.json
 
 From 64 brains of 1,024 pool neurons on CartPole-v1 one thing is varied at a time; the default brain, and the five
-worlds with their presets, stand beside. Every point is measured several times, in turns with the base point, which says how
-steady the machine was; the ordinary loop steps the same brains through a vector environment, one call a step.
+worlds with their presets, stand beside. Every point is measured several times, in turns with the base point, which says
+how steady the machine was; the ordinary loop steps the same brains through a vector environment, one call a step.
 """
 
 import argparse

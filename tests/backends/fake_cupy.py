@@ -31,13 +31,17 @@ SCHEDULE = 2
 STATIC_LIMIT = 48 << 10
 SHARED_LIMIT = 232448
 """Of a block that asks for it, on an H100 or H200."""
-TYPES: dict[str, type[np.generic]] = {"u32": np.uint32, "s32": np.int32, "u8": np.uint8}
+TYPES: dict[str, type[np.generic]] = {
+    "u32": np.uint32, "s32": np.int32, "u8": np.uint8, "double": np.float64, "s64": np.int64,
+}  # fmt: skip
 ERRORS = {
     35: "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version",
     100: "cudaErrorNoDevice: no CUDA-capable device is detected",
 }
-REGISTERS = {"run": 96, "predict": 80}
+REGISTERS = {"run": 96, "predict": 80, "live": 110, "trial": 90}
 STATIC_BYTES = 16
+RESIDENT = ("live", "trial")
+"""Kernels that reckon in doubles."""
 """Shared memory that the compiler takes besides: none in truth, but a number that the report has to add."""
 
 
@@ -164,7 +168,11 @@ class RawKernel:
             name: value for name, _, value in (option.removeprefix("-D").partition("=") for option in options)
         }
         self._parameters = parameters(code, name)
-        self._library = build(code, (f"-D__CUDA_ARCH__={ARCHITECTURE}", *options))
+        if ("--fmad=false" in options) != (name in RESIDENT):
+            raise CUDADriverError("products that are fused with sums give a world other bits")
+        sizes = [option for option in options if option.startswith("-D")]
+        together = RESIDENT if name in RESIDENT else ("run", "predict")
+        self._library = build(code, (f"-D__CUDA_ARCH__={ARCHITECTURE}", *sizes), together)
         self._carveout = -1
         self._allowed = dict.fromkeys(range(gpu.devices), STATIC_LIMIT)
 

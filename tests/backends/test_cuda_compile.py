@@ -2,10 +2,11 @@
 
 import pytest
 
-from hebbit.agents.config import AgentConfig
+from hebbit.agents.config import AgentConfig, configure
 from hebbit.backends.cuda_compile import ARCHITECTURES, REGISTER_BUDGET, Usage, cubin
 from hebbit.backends.cuda_layout import layout
 from hebbit.backends.spec import BrainConfig
+from hebbit.envs.worlds import WORLDS
 
 SHARED_LIMITS = {80: 163 << 10, 86: 99 << 10, 89: 99 << 10, 90: 227 << 10, 100: 227 << 10, 120: 99 << 10}
 """Bytes that a block may have, from the CUDA programming guide, table of technical specifications."""
@@ -41,6 +42,18 @@ def test_kernels_fit_their_registers(brain: str, architecture: int) -> None:
     for kernel, used in usage.items():
         assert (used.spilled, used.stack) == (0, 0), kernel
         assert used.registers <= min(REGISTER_BUDGET, REGISTERS // made.threads), kernel
+
+
+@pytest.mark.parametrize("architecture", [80, 100])
+@pytest.mark.parametrize("world", ["CartPole-v1", "Acrobot-v1"])
+def test_worlds_fit_beside_the_brain(world: str, architecture: int) -> None:
+    config, place = configure(world), WORLDS[world]
+    made = layout(config.brain(place.values, (place.units,)), SHARED_LIMITS[architecture], place)
+    usage = cubin(made, architecture)[1]
+    assert set(usage) == {"live", "trial"}
+    for kernel, used in usage.items():
+        assert (used.spilled, used.stack) == (0, 0), kernel
+        assert used.registers <= REGISTER_BUDGET, kernel
 
 
 def test_spills_are_seen() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hebbit.agents import SpikingAgent
+from hebbit.agents import EnvSpec, SpikingAgent, resident
 from hebbit.agents.config import AgentConfig
 from hebbit.backends import load
 from hebbit.backends.choice import POPULATION
@@ -21,6 +21,7 @@ from hebbit.backends.cuda_compile import REGISTER_BUDGET
 from hebbit.backends.cuda_layout import MAX_WARPS, WARP, layout
 from hebbit.backends.cupy_backend import STATIC_LIMIT
 from hebbit.backends.spec import RANGES, BrainConfig, Param, empty_arrays
+from hebbit.envs.worlds import WORLDS
 from hebbit.scripts.conformance import Case, Dice, Observed, compare, differences, lives, random_case, random_observed
 from tests.backends.test_agreement import lively_case
 from tests.backends.test_cuda_compile import BRAINS
@@ -227,3 +228,17 @@ def test_the_report_is_complete(device: Any) -> None:
     assert report["moved_bytes"]["to_device"] > 0 and report["moved_bytes"]["from_device"] > 0
     assert report["memory_bytes"] > 1 << 30 and int(report["compute_capability"]) >= 75
     device.synchronize()
+
+
+@pytest.mark.parametrize("env_id", list(WORLDS))
+def test_a_resident_run_has_the_bits_of_the_cpu(device: Any, env_id: str) -> None:
+    """Physics in doubles, encoder, scale of rewards and learning, a thousand steps of 64 brains; then a trial."""
+    agents = []
+    for name in ("cupy", "numba"):
+        spec = EnvSpec(env_id, resident=True)
+        agents.append(SpikingAgent(spec, seed=6, brains=64, backend=name).learn(1000, log_interval=None))
+    ours, theirs = agents
+    assert ours.digest() == theirs.digest() and ours.books.returns == theirs.books.returns
+    for calm in (True, False):
+        pairs = zip(resident.trial(ours, 2, calm), resident.trial(theirs, 2, calm), strict=True)
+        assert all(np.array_equal(one, other) for one, other in pairs)

@@ -205,7 +205,8 @@ def test_a_state_dict_goes_on_where_it_was_taken() -> None:
     other = make_resident("CartPole-v1", 4, backend="numpy")
     other.load_state_dict(parts)
     for actions in plan[40:]:
-        for a, b in zip(env.step(actions)[:4], other.step(actions)[:4], strict=True):
+        pairs: Any = zip(env.step(actions)[:4], other.step(actions)[:4], strict=True)
+        for a, b in pairs:
             assert np.array_equal(a, b)
     own: dict[str, Any] = dict(env.state_dict())
     others: dict[str, Any] = dict(other.state_dict())
