@@ -10,7 +10,7 @@ from hebbit.agents.variety import OWN
 from hebbit.scripts.tune_study import ERROR, KEPT, MEANS, Search
 
 FIRST_KEPT = (0.75, 0.0)
-"""Shares of the start that trials of the first wave keep in turns: half stay near it, half are drawn from everywhere."""
+"""Shares of the start that trials of the first wave keep in turns: half stay near it, half are drawn anywhere."""
 
 
 class Draws(Search):

@@ -30,19 +30,25 @@ PALE_FIRST = ("#BBBBBB", SKY, GREEN, BLUE)
 
 
 def merits(table: Table) -> NDArray[np.float64]:
-    """Rank of each trial: who came further, and by the score there; 0 for the worst."""
+    """How each trial stands among those of its wave: who came further is better, then who has the better score; 0..1.
+
+    Later waves are drawn near the best of earlier ones, and better as a whole: compared with all trials, whatever their
+    settings have in common would look important.
+    """
     last = [(one["rungs"][-1]["steps"], one["rungs"][-1]["score"]) for one in table["trials"]]
-    order = sorted(range(len(last)), key=last.__getitem__)
-    ranks = np.zeros(len(last))
-    for rank, place in enumerate(order):
-        # equals have the rank of the first
-        same = rank > 0 and last[place] == last[order[rank - 1]]
-        ranks[place] = ranks[order[rank - 1]] if same else rank
-    return ranks
+    waves = [one["wave"] for one in table["trials"]]
+    found = np.zeros(len(last))
+    for wave in set(waves):
+        own = [place for place, other in enumerate(waves) if other == wave]
+        for place in own:
+            worse = sum(last[other] < last[place] for other in own)
+            alike = sum(last[other] == last[place] for other in own)
+            found[place] = (worse + alike / 2) / len(own)
+    return found
 
 
 def importance(table: Table, name: str) -> float:
-    """Share of the variance of the merits that lies between values of one hyperparameter, chance taken off (epsilon squared).
+    """Share of the merits' variance that lies between values of a hyperparameter, less chance (epsilon squared).
 
     Numbers are sorted into four bins of as many trials each: more or less need not be better for it to matter.
     """
@@ -84,7 +90,7 @@ def draw(table: Table, path: Path) -> None:
     panels = figure.subplots(1, len(own), sharey=True, squeeze=False)[0]
     for axes, (name, share) in zip(panels, own, strict=True):
         _panel(axes, table, name)
-        axes.set_title(f"explains {share:.0%} of the ranking", loc="left", fontsize=9, color=INK)
+        axes.set_title(f"{share:.0%} of the ranking within a wave", loc="left", fontsize=9, color=INK)
     panels[0].set_ylabel("score of a trial at its last look", color=INK)
     figure.suptitle(_title(table), x=0.01, ha="left", fontsize=11, color=INK)
     handles, labels = panels[0].get_legend_handles_labels()
@@ -109,11 +115,12 @@ def _panel(axes: "Axes", table: Table, name: str) -> None:
     looks = sorted({int(n) for n in steps})
     for number, look in enumerate(looks):
         chosen = steps == look
+        named = len(looks) <= 5 or number in (0, len(looks) // 2, len(looks) - 1)
         colour = PALE_FIRST[round(number * (len(PALE_FIRST) - 1) / max(1, len(looks) - 1))] if len(looks) > 1 else BLUE
         label = f"came to {look:,} steps ({int(chosen.sum())})"
         axes.scatter(
             places[chosen], scores[chosen], s=22, color=colour, edgecolors="white", linewidths=0.4,
-            label=label if len(looks) <= 5 or number in (0, len(looks) // 2, len(looks) - 1) else None, zorder=2 + number,
+            label=label if named else None, zorder=2 + number,
         )  # fmt: skip
     numbers = [one["trial"] for one in trials]
     for number, marker, colour, label in (
