@@ -120,8 +120,8 @@ def _live(agent: SpikingAgent, steps: int, awake: NDArray[np.bool_]) -> NDArray[
     return ended
 
 
-def embark(agent: SpikingAgent) -> Life:
-    """The rows of an agent's brains, worlds and books."""
+def embark(agent: SpikingAgent, books: bool = True) -> Life:
+    """The rows of an agent's brains and worlds, and of its books unless nobody will write there."""
     stream = agent._stream
     assert isinstance(stream, ResidentStream)
     state, elapsed = stream.snapshot()
@@ -141,7 +141,8 @@ def embark(agent: SpikingAgent) -> Life:
     whole[:, Whole.AGE] = [gauge.age for gauge in agent.rewards.gauges]
     whole[:, Whole.FOLLOWS] = agent.rewards.adaptive
     whole[:, Whole.OPTIMISM] = [round(own.optimism) for own in agent.configs]
-    _books_aboard(agent, life)
+    if books:
+        _books_aboard(agent, life)
     if isinstance(agent.action_space, spaces.Box):
         life.bounds = float(agent.action_space.low[0]), float(agent.action_space.high[0])
         life.mean = config.box_decode == "mean"
@@ -171,9 +172,12 @@ def _books_aboard(agent: SpikingAgent, life: Life) -> None:
     books = agent.books
     life.real[:, Real.RETURN], life.whole[:, Whole.BEGUN] = books.returns, books.begun
     for row, recent in enumerate(books.recent):
-        life.whole[row, Whole.ENDED] = len(recent)
-        for at, (total, length) in enumerate(recent):
-            life.real[row, Real.RETURNS + at], life.whole[row, Whole.LENGTHS + at] = total, length
+        known = len(recent)
+        life.whole[row, Whole.ENDED] = known
+        if known:
+            table = np.array(recent, np.float64)
+            life.real[row, Real.RETURNS : Real.RETURNS + known] = table[:, 0]
+            life.whole[row, Whole.LENGTHS : Whole.LENGTHS + known] = table[:, 1]
 
 
 def _disembark(agent: SpikingAgent, life: Life) -> None:
@@ -203,11 +207,15 @@ def _books_ashore(agent: SpikingAgent, life: Life) -> None:
     books, real, whole = agent.books, life.real, life.whole
     books.returns, books.lengths = real[:, Real.RETURN].tolist(), whole[:, Whole.ELAPSED].tolist()
     books.begun = whole[:, Whole.BEGUN].tolist()
-    for row, recent in enumerate(books.recent):
-        ended = int(whole[row, Whole.ENDED])
-        places = [at % RECENT for at in range(max(0, ended - RECENT), ended)]
+    ended = whole[:, Whole.ENDED].tolist()
+    totals, lengths = real[:, Real.RETURNS :].tolist(), whole[:, Whole.LENGTHS :].tolist()
+    for recent, number, own, counts in zip(books.recent, ended, totals, lengths, strict=True):
+        # the oldest of a full ring is where the next one goes
+        first = number % RECENT if number > RECENT else 0
+        known = min(number, RECENT)
         recent.clear()
-        recent.extend((float(real[row, Real.RETURNS + at]), int(whole[row, Whole.LENGTHS + at])) for at in places)
+        recent.extend(zip(own[first:known], counts[first:known], strict=True))
+        recent.extend(zip(own[:first], counts[:first], strict=True))
 
 
 def trial(
@@ -229,6 +237,6 @@ def trial(
     if problem:
         raise HebbitError(f"a resident trial is not possible: {problem}")
     rows = np.arange(len(agent.brains)) if brains is None else np.asarray(brains, np.int64)
-    life = embark(agent)
+    life = embark(agent, books=False)
     chosen = agent.seed if seed is None else seed
     return _backend(agent).trial(agent.state, life, rows, episodes, chosen, deterministic)

@@ -122,17 +122,14 @@ def _panel(axes: "Axes", table: Table, name: str) -> None:
             places[chosen], scores[chosen], s=22, color=colour, edgecolors="white", linewidths=0.4,
             label=label if named else None, zorder=2 + number,
         )  # fmt: skip
-    numbers = [one["trial"] for one in trials]
-    for number, marker, colour, label in (
-        (0, "D", VERMILION, "the start"), (table.get("winner"), "*", YELLOW, "the preset"),
+    for marked, size, marker, colour, label in (
+        (0, 55, "D", VERMILION, "the start"), (table.get("winner"), 150, "*", YELLOW, "the preset"),
     ):  # fmt: skip
-        if number in numbers:
-            at = numbers.index(number)
-            size = 150 if marker == "*" else 55
-            axes.scatter(
-                places[at], scores[at], s=size, marker=marker, color=colour, edgecolors=INK, linewidths=0.8,
-                label=label, zorder=20,
-            )  # fmt: skip
+        at = np.array([one["trial"] == marked for one in trials])
+        axes.scatter(
+            places[at], scores[at], s=size, marker=marker, color=colour, edgecolors=INK, linewidths=0.8, label=label,
+            zorder=20,
+        )  # fmt: skip
     _axis(axes, name, told)
 
 
