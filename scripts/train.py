@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import json
 import shlex
 import shutil
 import sys
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     """See ``hebbit train --help``."""
     began = time.perf_counter()
     check_backend(arguments.backend)
-    if arguments.resident:
+    if arguments.resident or _was_resident(arguments):
         from hebbit.scripts import resident
 
         return resident.run(arguments)
@@ -80,6 +81,17 @@ def run(arguments: argparse.Namespace) -> int:
             return 128 + interrupt.number
         _finish(session, recorder, recorder.learning_since - began)
     return 0
+
+
+def _was_resident(arguments: argparse.Namespace) -> bool:
+    """Whether the run that is to go on is resident: its own config.json says so."""
+    if not arguments.resume or arguments.run_dir is None:
+        return False
+    try:
+        return json.loads((Path(arguments.run_dir) / "config.json").read_text()).get("resident") is True
+    except (OSError, ValueError, AttributeError):
+        # opening the run says what is wrong with it
+        return False
 
 
 def check_backend(name: str) -> None:

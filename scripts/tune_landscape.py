@@ -90,7 +90,7 @@ def draw(table: Table, path: Path) -> None:
     panels = figure.subplots(1, len(own), sharey=True, squeeze=False)[0]
     for axes, (name, share) in zip(panels, own, strict=True):
         _panel(axes, table, name)
-        axes.set_title(f"{share:.0%} of the ranking within a wave", loc="left", fontsize=9, color=INK)
+        axes.set_title(f"explains {share:.0%} of the ranking in a wave", loc="left", fontsize=9, color=INK)
     panels[0].set_ylabel("score of a trial at its last look", color=INK)
     figure.suptitle(_title(table), x=0.01, ha="left", fontsize=11, color=INK)
     handles, labels = panels[0].get_legend_handles_labels()

@@ -212,7 +212,8 @@ def _search(course: Course) -> None:
         best = draws.best()
         if best is not None:
             tune._keep(tuning, best.number)
-        course.write()
+        if any(one.rungs for one in wave):
+            course.write()
 
 
 def _rung(steps: int, ranking: Sequence[Entry], going: int) -> str:

@@ -58,7 +58,8 @@ def test_a_run_goes_on_in_the_same_bits(cli: Cli) -> None:
     assert status == 0, err
     assert result("parts")["digest"] == result("whole")["digest"]
     assert result("parts")["solved_at"] == result("whole")["solved_at"]
-    status, out, _ = cli("train CartPole-v1 --resident --run-dir parts --resume --no-plots")
+    # the run itself knows that it is resident
+    status, out, _ = cli("train CartPole-v1 --run-dir parts --resume --no-plots")
     assert status == 0 and "has finished its 600 steps" in out
 
 
