@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         told = table(measure(options))
         print(told, end="")
         if options.document is not None:
-            document(options.document, told)
+            document(options.document, MARK, told)
     except (HebbitError, tools.ClaimError) as error:
         print(f"ablation_rewards: {error}", file=sys.stderr)
         return 2
@@ -171,8 +171,8 @@ def table(rows: Sequence[Row]) -> str:
     return HEAD + "".join(lines)
 
 
-def document(path: Path, told: str) -> None:
-    """Bring the table of a document up to date.
+def document(path: Path, mark: str, told: str) -> None:
+    """Bring the table of a document up to date, between the lines of this mark.
 
     Raises:
         HebbitError: there is no such document, or it has no marks.
@@ -181,7 +181,7 @@ def document(path: Path, told: str) -> None:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise HebbitError(f"{brief(path)} must be a document, got {error.strerror}: name another") from error
-    atomic_write_text(path, updated(text, MARK, told))
+    atomic_write_text(path, updated(text, mark, told))
 
 
 if __name__ == "__main__":

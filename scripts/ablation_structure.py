@@ -1,4 +1,6 @@
-"""Does re-wiring help? Brains with few pool words, whose words stay, are re-wired at random, or by usefulness.
+"""Does re-wiring help? Brains whose few pool words stay, are re-wired at random, or by usefulness.
+
+Most of what is observed is noise there, or words are very few: a brain may be born without the conjunctions it needs.
 
 python -m hebbit.scripts.ablation_structure --out docs/results/ablation_structure.json
 
@@ -8,23 +10,66 @@ Finished runs are kept in --out after each one, so that a long measurement can b
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
 
 from hebbit.agents import AgentConfig, HebbitError, SpikingAgent, configure
+from hebbit.agents.environment import EnvSpec
 from hebbit.agents.errors import brief
 from hebbit.backends.spec import CONTRACT_VERSION
 from hebbit.scripts import claims_tools as tools
+from hebbit.scripts.ablation_rewards import document
 from hebbit.scripts.bench.statistics import improvement, permutation_p
 from hebbit.scripts.claims_machine import machine
 
 Row = dict[str, Any]
+Observed = NDArray[np.float32]
 NONE, RANDOM, USEFULNESS = "none", "random", "usefulness"
-TIMES, UNTIL = 20, 0.7
-"""Re-wirings in a training, were they not to stop after this share of it."""
+TIMES, UNTIL, SHARE = 40, 0.7, 0.125
+"""Re-wirings in a training, were they not to stop after this share of it; share of the words that each replaces."""
+MARK = "structure"
+HEAD = (
+    "| task | steps | re-wiring | greedy return: mean | its standard error | IQM | spread | seeds "
+    "| chance to be beaten by usefulness | p |\n"
+    "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|\n"
+)
+
+
+class Noisy(gym.ObservationWrapper[Observed, Any, Observed]):
+    """A flat Box with more dimensions, which hold noise that says nothing."""
+
+    def __init__(self, env: gym.Env[Observed, Any], number: int) -> None:
+        """Add so many dimensions of -1..1 behind the environment's own.
+
+        Raises:
+            ValueError: the observations are no flat Box.
+        """
+        super().__init__(env)
+        space = env.observation_space
+        if not isinstance(space, spaces.Box) or len(space.shape) != 1:
+            raise ValueError(f"observations must be a flat Box, got {space}")
+        self.number = number
+        edge = np.ones(number, np.float32)
+        low, high = np.concatenate([space.low, -edge]), np.concatenate([space.high, edge])
+        self.observation_space = spaces.Box(low, high, dtype=np.float32)
+        self.random = np.random.default_rng()
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observed, Any]:
+        """Begin an episode; its seed decides the noise, too."""
+        if seed is not None:
+            # not the numbers that the environment itself draws from its seed
+            self.random = np.random.default_rng([seed, self.number])
+        return super().reset(seed=seed, options=options)
+
+    def observation(self, observation: Observed) -> Observed:
+        """What the environment shows, and fresh noise."""
+        return np.concatenate([observation, self.random.uniform(-1, 1, self.number)]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -35,23 +80,30 @@ class Task:
     steps: int
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Of the environment's own preset."""
+    noise: int = 0
+    """Dimensions of noise beside the environment's own."""
 
     def config(self, arm: str) -> AgentConfig:
         """Settings of one arm."""
         own = configure(self.env_id, None, self.changes)
         if arm == NONE:
             return own
-        every, until = self.steps // TIMES, int(self.steps * UNTIL)
-        return own.replace({"rewire_every": every, "rewire_until": until, "rewire_choice": arm})
+        every, until = max(1, self.steps // TIMES), int(self.steps * UNTIL)
+        return own.replace({"rewire_every": every, "rewire_share": SHARE, "rewire_until": until, "rewire_choice": arm})
+
+    def environment(self) -> EnvSpec:
+        """What makes the environment."""
+        wrapper = f'{Noisy.__module__}.{Noisy.__qualname__}:{{"number": {self.noise}}}'
+        return EnvSpec(self.env_id, wrappers=(wrapper,) if self.noise else ())
 
 
+FEW = {"pool_words": 16, "slots_max": 2, "reads": "hidden"}
 TASKS: Mapping[str, Task] = {
-    "CartPole-v1": Task("CartPole-v1", 60_000, {"pool_words": 8, "reads": "hidden"}),
-    "Acrobot-v1": Task("Acrobot-v1", 60_000, {"pool_words": 16, "reads": "hidden"}),
-    "LunarLander-v3": Task("LunarLander-v3", 200_000),
+    "CartPole-v1 and 12 of noise": Task("CartPole-v1", 40_000, FEW, noise=12),
+    "Acrobot-v1 and 6 of noise": Task("Acrobot-v1", 40_000, FEW, noise=6),
+    "CartPole-v1, two words": Task("CartPole-v1", 40_000, {"pool_words": 2, "reads": "hidden"}),
 }
-"""Few words that must say everything: what sensory words say themselves, nothing need be wired for. The last one is a
-brain of ordinary size."""
+"""Few words that must say everything: what sensory words say themselves, nothing need be wired for."""
 ARMS = NONE, RANDOM, USEFULNESS
 
 
@@ -66,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
     add("--episodes", type=tools.count, default=100, help="of each evaluation (default %(default)s)")
     add("--backend", default="auto", help="auto (default) or one that hebbit info lists")
     add("--out", type=Path, help="JSON file for the result")
+    add("--document", type=Path, help=f"Markdown with the lines <!-- {MARK}: begin --> and end, for the table")
     return made
 
 
@@ -73,7 +126,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train what is missing and print what came of it."""
     options = parser().parse_args(argv)
     try:
-        measure(options)
+        content = measure(options)
+        if options.document is not None:
+            document(options.document, MARK, table(content))
     except (HebbitError, tools.ClaimError) as error:
         print(f"ablation_structure: {error}", file=sys.stderr)
         return 2
@@ -84,7 +139,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Train and evaluate every arm of every task with every seed, and keep the file complete after each."""
     tasks = {name: _task(name, options.steps) for name in options.tasks}
     settings = {
-        name: {"steps": task.steps, "episodes": options.episodes, "arms": {arm: _changes(task, arm) for arm in ARMS}}
+        name: {
+            "env_id": task.env_id,
+            "noise": task.noise,
+            "steps": task.steps,
+            "episodes": options.episodes,
+            "arms": {arm: _changes(task, arm) for arm in ARMS},
+        }
         for name, task in tasks.items()
     }
     found = tools.read(options.out)
@@ -103,7 +164,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def _task(name: str, steps: int | None) -> Task:
     own = TASKS[name]
-    return own if steps is None else Task(own.env_id, steps, own.changes)
+    return own if steps is None else replace(own, steps=steps)
 
 
 def _changes(task: Task, arm: str) -> dict[str, Any]:
@@ -143,7 +204,7 @@ def _content(
 
 def trained(task: Task, arm: str, seed: int, options: argparse.Namespace) -> Row:
     """Train and evaluate one brain."""
-    agent = SpikingAgent(task.env_id, seed=seed, config=task.config(arm), backend=options.backend)
+    agent = SpikingAgent(task.environment(), seed=seed, config=task.config(arm), backend=options.backend)
     with tools.Clock() as clock:
         agent.learn(task.steps, log_interval=None)
     greedy, _ = agent.evaluate(episodes=options.episodes)
@@ -197,6 +258,21 @@ def lines(name: str, told: Mapping[str, Any]) -> list[str]:
         if found := told.get(f"usefulness_over_{other}"):
             made.append(f"  usefulness beats {other} with chance {found['chance']:.2f}, p = {found['p']:.3f}")
     return made
+
+
+def table(content: Mapping[str, Any]) -> str:
+    """A Markdown table: a line for each task and arm."""
+    made = [HEAD]
+    for name, told in content["summary"].items():
+        for arm in (arm for arm in ARMS if arm in told):
+            own, over = told[arm], told.get(f"usefulness_over_{arm}")
+            error = "" if own["standard_error"] is None else f"{own['standard_error']:.0f}"
+            beaten = f"{over['chance']:.2f} | {over['p']:.3f}" if over else "|"
+            made.append(
+                f"| {name} | {content['settings'][name]['steps']:,} | {arm} | {own['mean']:.0f} | {error} "
+                f"| {own['iqm']:.0f} | {own['worst']:.0f} .. {own['best']:.0f} | {own['seeds']} | {beaten} |\n"
+            )
+    return "".join(made)
 
 
 if __name__ == "__main__":

@@ -83,9 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
     check_backend(arguments.backend)
     check_environment(arguments.env_id)
     if arguments.population is not None:
-        from hebbit.scripts import tune_population
+        from hebbit.scripts.tune_population import tune_population
 
-        return tune_population.run(arguments)
+        return tune_population(arguments)
     if arguments.exploit or any((arguments.eta, arguments.shapes, arguments.budget_steps)):
         raise HebbitError("--budget-steps, --eta, --shapes and --exploit need a --population, such as 192")
     arguments.trials = arguments.trials or DEFAULT_TRIALS

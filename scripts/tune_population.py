@@ -112,7 +112,7 @@ def told_space(space: Space) -> dict[str, Any]:
     return told
 
 
-def run(arguments: argparse.Namespace) -> int:
+def tune_population(arguments: argparse.Namespace) -> int:
     """See ``hebbit tune --help``."""
     _check(arguments)
     course = _begun(arguments)

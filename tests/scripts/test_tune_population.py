@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from hebbit.agents import AgentConfig, EnvSpec, HebbitError, SpikingAgent, configure, resident, saving
 from hebbit.agents.variety import OWN
 from hebbit.scripts import tune, tune_exploit, tune_landscape, tune_population
-from hebbit.scripts.tune_crowd import Crowd, newborn, played, shape
+from hebbit.scripts.tune_crowd import Crowd, newborn, shape
 from hebbit.scripts.tune_draws import Draws
 from hebbit.scripts.tune_halving import cost, ladder, survivors
 from hebbit.scripts.tune_space import Range, Space, space
@@ -35,12 +36,13 @@ def own_space(start: AgentConfig = SMALL) -> Space:
     return space(start, made.observation_space, made.action_space)
 
 
-def alone(config: AgentConfig, steps: int, numbers: list[int]) -> np.ndarray[Any, Any]:
+def alone(config: AgentConfig, steps: int, numbers: list[int]) -> NDArray[np.float64]:
     """What brains of one configuration come to without any others."""
     agent = SpikingAgent(
         EnvSpec("CartPole-v1", resident=True), seed=4, config=config, backend="numba", brains=numbers
     ).learn(steps, log_interval=None)
-    return resident.trial(agent, 2)[0].mean(axis=1)
+    means: NDArray[np.float64] = resident.trial(agent, 2)[0].mean(axis=1)
+    return means
 
 
 def test_configurations_share_seeds_and_change_nothing_for_each_other() -> None:
@@ -193,7 +195,11 @@ def made_table(matters: str) -> dict[str, Any]:
     rng = np.random.default_rng(5)
     trials = []
     for number in range(40):
-        params = {"gamma": float(rng.uniform(0.01, 0.1)), "cycles": int(rng.integers(4, 13)), "reads": "all"}
+        params: dict[str, Any] = {
+            "gamma": float(rng.uniform(0.01, 0.1)),
+            "cycles": int(rng.integers(4, 13)),
+            "reads": "all",
+        }
         middle = {"gamma": 0.055, "cycles": 8}[matters]
         params["reads"] = ["all", "hidden"][int(rng.integers(2))]
         value = 500 - 400 * abs(params[matters] - middle) / middle
@@ -299,8 +305,6 @@ def brain_with_env(agent: SpikingAgent) -> SpikingAgent:
 
 
 def test_ctrl_c_leaves_the_best_so_far(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hebbit.scripts import tune_halving
-
     lives: list[int] = []
     live = Crowd.live
 
@@ -310,7 +314,7 @@ def test_ctrl_c_leaves_the_best_so_far(cli: Cli, monkeypatch: pytest.MonkeyPatch
             os.kill(os.getpid(), signal.SIGINT)
         live(crowd, steps, chosen)
 
-    monkeypatch.setattr(tune_halving.Crowd, "live", interrupted)
+    monkeypatch.setattr(Crowd, "live", interrupted)
     status, _, err = cli(f"{WORDS} --quiet")
     assert status == 130 and re.search(
         rf"interrupted; the best so far is in {PRESET}, trials: 20; it cannot go on", err
