@@ -30,14 +30,21 @@ class World(Protocol):
     ``out`` holds the observation, rounded to float32, from place 0 on, the reward at 6, and 1 at 7 if it terminated.
     """
 
-    number: int
-    """Which world the CUDA text is to be compiled for."""
-    values: int
-    """Length of an observation, at most 6."""
-    units: int
-    """Discrete actions, or 0 for a Box of one dimension."""
-    limit: int
-    """Steps after which an episode is cut short."""
+    @property
+    def number(self) -> int:
+        """Which world the CUDA text is to be compiled for."""
+
+    @property
+    def values(self) -> int:
+        """Length of an observation, at most 6."""
+
+    @property
+    def units(self) -> int:
+        """Discrete actions, or 0 for a Box of one dimension."""
+
+    @property
+    def limit(self) -> int:
+        """Steps after which an episode is cut short."""
 
     def addresses(self) -> tuple[int, int]:
         """Compiled functions void start(u64 seed, u64 number, f64 *state, f64 *out), void step(state, action, out)."""

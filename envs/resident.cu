@@ -198,12 +198,6 @@ INLINE Joints world_along(Joints from, double time, Joints rate) {
   return there;
 }
 
-// Four stages of Runge and Kutta, weighed.
-INLINE Joints world_weighed(Joints one, Joints two, Joints three, Joints four) {
-  Joints sum = {one.a + 2.0 * two.a + 2.0 * three.a + four.a, one.b + 2.0 * two.b + 2.0 * three.b + four.b};
-  return sum;
-}
-
 INLINE double world_wrap(double x) {
   double turn = WORLD_PI - -WORLD_PI;
 #pragma unroll 1
@@ -216,15 +210,24 @@ INLINE double world_wrap(double x) {
 INLINE void world_advance(double *state, double action, double *out) {
   double torque = action - 1.0, half = 0.2 / 2.0, sixth = 0.2 / 6.0;
   Joints at = {state[0], state[1]}, speed = {state[2], state[3]};
-  Joints bend = world_bend(at, speed, torque);
-  Joints speed2 = world_along(speed, half, bend);
-  Joints bend2 = world_bend(world_along(at, half, speed), speed2, torque);
-  Joints speed3 = world_along(speed, half, bend2);
-  Joints bend3 = world_bend(world_along(at, half, speed2), speed3, torque);
-  Joints speed4 = world_along(speed, 0.2, bend3);
-  Joints bend4 = world_bend(world_along(at, 0.2, speed3), speed4, torque);
-  at = world_along(at, sixth, world_weighed(speed, speed2, speed3, speed4));
-  speed = world_along(speed, sixth, world_weighed(bend, bend2, bend3, bend4));
+  // Four stages of Runge and Kutta, weighed 1, 2, 2, 1; a loop, as unrolled they would take too many registers.
+  Joints here = at, rate = speed, angles = speed, speeds = speed;
+#pragma unroll 1
+  for (int stage = 0; stage < 4; ++stage) {
+    Joints bend = world_bend(here, rate, torque);
+    double weight = stage == 1 || stage == 2 ? 2.0 : 1.0, time = stage == 2 ? 0.2 : half;
+    if (stage == 0) {
+      angles = rate;
+      speeds = bend;
+    } else {
+      angles = world_along(angles, weight, rate);
+      speeds = world_along(speeds, weight, bend);
+    }
+    here = world_along(at, time, rate);
+    rate = world_along(speed, time, bend);
+  }
+  at = world_along(at, sixth, angles);
+  speed = world_along(speed, sixth, speeds);
   state[0] = at.a = world_wrap(at.a);
   state[1] = at.b = world_wrap(at.b);
   state[2] = world_bound(speed.a, -(4 * WORLD_PI), 4 * WORLD_PI);

@@ -302,12 +302,13 @@ def _recheck(tuning: Tuning, trial: "FrozenTrial") -> NDArray[np.float64]:
 
 def _found(tuning: Tuning, trial: "FrozenTrial") -> list[str]:
     """How a preset was found."""
-    started = len(tuning.search.started())
+    started, brains = len(tuning.search.started()), len(trial.user_attrs["means"])
+    seeds = "one brain" if brains == 1 else f"{brains} seeds"
     return [
         f"For {tuning.conditions.env_id}, found on {datetime.date.today().isoformat()} by",
         f"  {shlex.join(_command(tuning))}",
         f"as trial {trial.number} of {started}. Its score, the mean return over seeds less half of their standard",
-        f"deviation, is {trial.value:.1f} on the {len(trial.user_attrs['means'])} seeds that it was tuned on.",
+        f"deviation, is {trial.value:.1f} on the {seeds} that it was tuned on.",
     ]
 
 

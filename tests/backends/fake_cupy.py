@@ -31,9 +31,8 @@ SCHEDULE = 2
 STATIC_LIMIT = 48 << 10
 SHARED_LIMIT = 232448
 """Of a block that asks for it, on an H100 or H200."""
-TYPES: dict[str, type[np.generic]] = {
-    "u32": np.uint32, "s32": np.int32, "u8": np.uint8, "double": np.float64, "s64": np.int64,
-}  # fmt: skip
+TYPES: dict[str, type[np.generic]] = {"u32": np.uint32, "s32": np.int32, "u8": np.uint8, "s64": np.int64}
+TYPES["double"] = np.float64
 ERRORS = {
     35: "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version",
     100: "cudaErrorNoDevice: no CUDA-capable device is detected",
@@ -41,7 +40,6 @@ ERRORS = {
 REGISTERS = {"run": 96, "predict": 80, "live": 110, "trial": 90}
 STATIC_BYTES = 16
 RESIDENT = ("live", "trial")
-"""Kernels that reckon in doubles."""
 """Shared memory that the compiler takes besides: none in truth, but a number that the report has to add."""
 
 
@@ -170,9 +168,8 @@ class RawKernel:
         self._parameters = parameters(code, name)
         if ("--fmad=false" in options) != (name in RESIDENT):
             raise CUDADriverError("products that are fused with sums give a world other bits")
-        sizes = [option for option in options if option.startswith("-D")]
-        together = RESIDENT if name in RESIDENT else ("run", "predict")
-        self._library = build(code, (f"-D__CUDA_ARCH__={ARCHITECTURE}", *sizes), together)
+        sizes = (f"-D__CUDA_ARCH__={ARCHITECTURE}", *(option for option in options if option.startswith("-D")))
+        self._library = build(code, sizes, RESIDENT if name in RESIDENT else ("run", "predict"))
         self._carveout = -1
         self._allowed = dict.fromkeys(range(gpu.devices), STATIC_LIMIT)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hebbit.agents import SpikingAgent, configure
+from hebbit.backends.spec import CONTRACT_VERSION
 from hebbit.scripts import ablation_rewards as ablation
 
 TINY = ["--tasks", "CartPole-v1", "--steps", "30", "--episodes", "1", "--backend", "numpy"]
@@ -82,7 +83,7 @@ def test_it_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_other_results_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "a.json"
-    own = {"claim": "rewards", "contract": ablation.CONTRACT_VERSION, "episodes": 1, "rows": [made()]}
+    own = {"claim": "rewards", "contract": CONTRACT_VERSION, "episodes": 1, "rows": [made()]}
     for content, words in (
         (own, ["--episodes", "2"]),
         (own, ["--steps", "80"]),
