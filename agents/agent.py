@@ -283,13 +283,17 @@ class SpikingAgent:
             hook.on_training_end()
         return self
 
-    def _prepare(self, fresh: bool) -> None:
-        """Have an environment and running episodes: new ones, those of the checkpoint, or those that ran."""
-        if self._stream is None:
-            if self.spec is None:
-                raise HebbitError("this agent has no environment; give it one with set_env")
+    def _connect(self) -> None:
+        """Make the environment that it is known to learn in, if that has not been done."""
+        if self._stream is None and self.spec is not None:
             spaces = self.observation_space, self.action_space
             _, self._env, self._stream = connect(self.spec, len(self.brains), spaces)
+
+    def _prepare(self, fresh: bool) -> None:
+        """Have an environment and running episodes: new ones, those of the checkpoint, or those that ran."""
+        self._connect()
+        if self._stream is None:
+            raise HebbitError("this agent has no environment; give it one with set_env")
         if fresh:
             self.num_timesteps = 0
         if self._resumable and not fresh:

@@ -112,6 +112,7 @@ class Encoder:
         for name in ("seen", "mean", "square", "low", "scale"):
             getattr(self, name)[...] = arrays[f"encoder_{name}"]
         self._few, self._stale = None, False
+        self._learning = bool(self.adaptive.any() and (self.seen < self.config.warmup).any())
 
     def as_batch(self, observation: Any) -> list[Any] | None:
         """Observations of a batch, or None if it is a single one."""

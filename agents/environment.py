@@ -74,7 +74,7 @@ class EnvSpec:
                 vectorization_mode=gym.VectorizeMode.VECTOR_ENTRY_POINT,
                 autoreset_mode=gym.vector.AutoresetMode.DISABLED,
             )
-        except gym.error.Error as error:
+        except (gym.error.Error, ValueError) as error:
             prefix = RESIDENT.partition(":")[2]
             known = [name.removeprefix(prefix) for name, spec in gym.registry.items() if _is_resident(spec, prefix)]
             raise HebbitError(

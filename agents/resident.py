@@ -11,7 +11,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from hebbit.agents.errors import HebbitError
+from hebbit.agents.environment import checked_seed, whole
+from hebbit.agents.errors import HebbitError, brief
 from hebbit.agents.fading import EVERY as FADING_EVERY
 from hebbit.agents.rewards import FIELDS, Gauge
 from hebbit.agents.streams import ResidentStream
@@ -31,7 +32,10 @@ RANGES = {"mean": Real.MEAN, "square": Real.SQUARE, "low": Real.LOW, "scale": Re
 def why_not(agent: SpikingAgent) -> str | None:
     """What keeps an agent from a resident run, or None."""
     if not isinstance(agent._stream, ResidentStream):
-        return "its environment must be resident, see hebbit.envs.make_resident"
+        return (
+            "its environment must be resident: EnvSpec(id, resident=True), or hebbit.envs.make_resident with "
+            "autoreset_mode=AutoresetMode.DISABLED"
+        )
     if not hasattr(agent.backend, "live"):
         return f"the backend {agent.backend.name} steps brains one observation at a time; use numba or cupy"
     if agent.config.replay_steps:
@@ -62,26 +66,39 @@ def live(agent: SpikingAgent, steps: int, awake: NDArray[np.bool_] | None = None
     Raises:
         HebbitError: the agent cannot live there.
     """
-    problem = why_not(agent)
-    if problem:
-        raise HebbitError(f"a resident run is not possible: {problem}")
-    brains = len(agent.brains)
-    everyone = np.ones(brains, np.bool_) if awake is None else np.asarray(awake, np.bool_)
-    pace = _pace(agent)
-    if pace and not everyone.all():
+    steps, everyone = whole(steps, "steps"), _awake(agent, awake)
+    _refuse(agent, "run")
+    if agent._units is None:
+        raise HebbitError("a resident run goes on with running episodes: call learn first, learn(0) begins them")
+    changing = paces(agent)
+    if changing and not everyone.all():
         raise HebbitError("brains that are re-wired or that fade must live together: leave none asleep")
-    ended = np.zeros(brains, np.int64)
-    done = 0
-    while done < steps:
-        some = min(steps - done, pace - agent.structure.clock % pace) if pace else steps - done
+    ended = np.zeros(len(agent.brains), np.int64)
+    while steps:
+        clock = agent.structure.clock
+        some = min(steps, *(pace - clock % pace for pace in changing)) if changing else steps
         ended += _live(agent, some, everyone)
-        agent.num_timesteps += some
-        agent.total_steps += some
-        done += some
-        if pace:
+        steps -= some
+        if changing:
             agent.structure.clock += some - 1
             grow(agent)
     return ended
+
+
+def _refuse(agent: SpikingAgent, what: str) -> None:
+    """Connect the environment that the agent was made from, and see whether it can live there."""
+    agent._connect()
+    problem = why_not(agent)
+    if problem:
+        raise HebbitError(f"a resident {what} is not possible: {problem}")
+
+
+def _awake(agent: SpikingAgent, awake: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    brains = len(agent.brains)
+    chosen = np.ones(brains, np.bool_) if awake is None else np.asarray(awake)
+    if chosen.shape != (brains,) or chosen.dtype != np.bool_:
+        raise HebbitError(f"awake must be {brains} truth values, one for each brain, got {brief(chosen.tolist())}")
+    return chosen
 
 
 def _backend(agent: SpikingAgent) -> ResidentBackend:
@@ -89,12 +106,10 @@ def _backend(agent: SpikingAgent) -> ResidentBackend:
     return cast(ResidentBackend, agent.backend)
 
 
-def _pace(agent: SpikingAgent) -> int:
-    """Steps between two looks of the host at the brains' structure; 0 where it stays."""
+def paces(agent: SpikingAgent) -> list[int]:
+    """Steps between two looks of the host at the brains' structure; none where nothing changes it."""
     structure = agent.structure
-    paces = [structure.every] if structure.every else []
-    paces += [FADING_EVERY] if structure.fading else []
-    return int(np.gcd.reduce(paces)) if paces else 0
+    return ([structure.every] if structure.every else []) + ([FADING_EVERY] if structure.fading else [])
 
 
 def warm_up(agent: SpikingAgent) -> None:
@@ -112,12 +127,22 @@ def _live(agent: SpikingAgent, steps: int, awake: NDArray[np.bool_]) -> NDArray[
     life = embark(agent)
     life.whole[:, Whole.STEPS] = np.where(awake, steps, 0)
     before = life.whole[:, Whole.ENDED].copy()
-    # brains and books change together: after an interruption in between, new episodes begin
-    agent._units = None
-    _backend(agent).live(agent.state, life)
-    _disembark(agent, life)
+    try:
+        _backend(agent).live(agent.state, life)
+    except KeyboardInterrupt:
+        # compiled steps are made to the end before anybody hears of it
+        _made(agent, life, steps)
+        raise
+    _made(agent, life, steps)
     ended: NDArray[np.int64] = life.whole[:, Whole.ENDED] - before
     return ended
+
+
+def _made(agent: SpikingAgent, life: Life, steps: int) -> None:
+    """Books, worlds and ranges belong to the brains that the backend has changed."""
+    _disembark(agent, life)
+    agent.num_timesteps += steps
+    agent.total_steps += steps
 
 
 def embark(agent: SpikingAgent, books: bool = True) -> Life:
@@ -233,10 +258,19 @@ def trial(
     Raises:
         HebbitError: the agent cannot live there.
     """
-    problem = why_not(agent)
-    if problem:
-        raise HebbitError(f"a resident trial is not possible: {problem}")
-    rows = np.arange(len(agent.brains)) if brains is None else np.asarray(brains, np.int64)
+    _refuse(agent, "trial")
+    rows = _rows(agent, brains)
+    chosen = checked_seed(agent.seed if seed is None else seed)
     life = embark(agent, books=False)
-    chosen = agent.seed if seed is None else seed
-    return _backend(agent).trial(agent.state, life, rows, episodes, chosen, deterministic)
+    return _backend(agent).trial(agent.state, life, rows, whole(episodes, "episodes"), chosen, deterministic)
+
+
+def _rows(agent: SpikingAgent, brains: Any) -> NDArray[np.int64]:
+    """Positions of brains, each of them once: compiled code believes them."""
+    number = len(agent.brains)
+    rows = np.arange(number) if brains is None else np.asarray(brains)
+    given = rows.tolist()
+    sound = rows.ndim == 1 and (rows.dtype.kind in "iu" or not rows.size) and len(set(given)) == len(given)
+    if not sound or any(not 0 <= row < number for row in given):
+        raise HebbitError(f"brains must be different positions of 0..{number - 1}, got {brief(given)}")
+    return rows.astype(np.int64)

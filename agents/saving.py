@@ -233,7 +233,12 @@ def resume(agent: SpikingAgent, saved: Mapping[str, NDArray[Any]]) -> None:
         raise HebbitError(NOT_REPEATED)
     histories = _split(saved["history"], saved["history_lengths"])
     if isinstance(stream, ResidentStream):
-        stream.restore(*(saved[name] for name in WORLD))
+        try:
+            stream.restore(*(saved[name] for name in WORLD))
+        except ValueError as error:
+            raise CheckpointError(
+                f"the checkpoint holds a world that cannot be ({brief(error)}); use another"
+            ) from error
         observations = list(stream.world.observe(saved[WORLD[0]]))
         books.returns, books.lengths = saved["returns"].tolist(), saved[WORLD[1]].tolist()
     else:

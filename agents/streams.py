@@ -177,5 +177,6 @@ class ResidentStream(VectorStream):
 
 def is_resident(envs: Any) -> bool:
     """Whether a VectorEnv is resident, bare (a resident run would not ask a wrapper), and not reset by itself."""
-    own = isinstance(envs, VectorEnv) and hasattr(envs, "world") and hasattr(envs, "set_state")
+    # a class that inherits may step otherwise, and nobody would ask it
+    own = isinstance(envs, VectorEnv) and vars(type(envs)).get("resident") is True
     return own and envs.metadata.get("autoreset_mode") == AutoresetMode.DISABLED

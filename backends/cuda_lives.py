@@ -30,10 +30,13 @@ def live(machine: Machine, state: DeviceState, life: Life) -> None:
         state.memory, state.rules, state.groups, real, whole, machine.upload(life.table.view(np.uint32)),
         machine.upload(life.preferred), np.uint32(state.seed), np.uint32(life.world.limit),
     )  # fmt: skip
-    machine.launch(module, made, Call("live", state.brains, arguments, (0, 3, 4)))
-    life.real[...], life.whole[...] = machine.download(real), machine.download(whole)
-    # the kernel counts them down
-    life.whole[:, 0] = 0
+    try:
+        machine.launch(module, made, Call("live", state.brains, arguments, (0, 3, 4)))
+    finally:
+        # brains and books belong together, even where somebody interrupts
+        life.real[...], life.whole[...] = machine.download(real), machine.download(whole)
+        # the kernel counts them down
+        life.whole[:, 0] = 0
 
 
 def trial(

@@ -178,7 +178,7 @@ def unpack_carried(sizes, scratch, values):
             values[word, lane] = x | (((x3 >> lane) & 1) << 3)
 
 
-FILES = ("spec.py", "tables.py", "params.py", "philox.py", "wiring.py")
+FILES = ("spec.py", "tables.py", "params.py", "philox.py", "wiring.py", "resident.py")
 """Files besides the kernels' own that decide what is compiled."""
 
 

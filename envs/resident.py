@@ -115,6 +115,8 @@ class ResidentVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any
     world clips them. Episodes are truncated at Gymnasium's limit.
     """
 
+    resident = True
+    """Agents may let its world run without asking it; a class that inherits has to say so for itself."""
     seeded = True
     """``reset`` takes a list of seeds, one for each environment."""
 

@@ -2,6 +2,8 @@
 
 import argparse
 import csv
+import shlex
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -19,8 +21,6 @@ from hebbit.scripts.population import Ranking
 from hebbit.scripts.recorder import Interrupt
 from hebbit.scripts.settings import Settings, of_new_run, of_resumed_run
 
-LOOK = 2_000
-"""Steps after which brains are looked at by default."""
 TRIALS = (2, 10, 30)
 """Greedy episodes of a first look and of the next ones, for those that do well: the last one says who has solved it."""
 MOST_STEPS = 1_000_000
@@ -52,12 +52,12 @@ class Population:
         """Of the brains that have solved their task."""
         return float(np.mean(self.solved_at >= 0))
 
-    def live(self, steps: int) -> None:
-        """Learn, and look who has solved the task."""
+    def live(self, steps: int, look: bool) -> None:
+        """Learn, and look who has solved the task if it is time."""
         began = time.perf_counter()
         resident.live(self.agent, steps, None if self.awake.all() else self.awake)
         met = time.perf_counter()
-        if self.threshold is not None:
+        if look and self.threshold is not None:
             self._look(self.threshold)
         self.train_seconds += met - began
         self.trial_seconds += time.perf_counter() - met
@@ -84,13 +84,22 @@ class Population:
         books = self.agent.books.recent
         return [float(np.mean([total for total, _ in recent])) if recent else float("nan") for recent in books]
 
+    def gather(self) -> "Population":
+        """It is here."""
+        return self
+
+    def close(self) -> None:
+        """Nothing was started for it."""
+        self.agent.close()
+
     def kept(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
         return {
             "solved_at": self.solved_at.tolist(),
             "train_seconds": self.train_seconds,
             "trial_seconds": self.trial_seconds,
-            "rows": [list(row) for row in self.rows],
+            # JSON has no number for what is not known
+            "rows": [[value if np.isfinite(value) else None for value in row] for row in self.rows],
         }
 
     def restore(self, kept: Any) -> None:
@@ -102,8 +111,12 @@ class Population:
         try:
             solved = np.array(kept["solved_at"], np.int64)
             self.train_seconds, self.trial_seconds = float(kept["train_seconds"]), float(kept["trial_seconds"])
-            self.rows = [tuple(float(value) for value in row) for row in kept["rows"]]
-        except (KeyError, TypeError, ValueError) as error:
+            self.rows = [
+                tuple(float("nan") if value is None else float(value) for value in row) for row in kept["rows"]
+            ]
+            if any(len(row) != len(COLUMNS) for row in self.rows):
+                raise ValueError("rows of another length")
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise CheckpointError("the checkpoint is not from a resident run, so none can go on from it") from error
         if solved.shape != self.solved_at.shape:
             raise CheckpointError("the checkpoint holds another number of brains: start another run")
@@ -130,55 +143,52 @@ class Lives(Protocol):
     def share(self) -> float:
         """Of the brains that have solved their task."""
 
-    def live(self, steps: int) -> None:
-        """Learn and look."""
+    def live(self, steps: int, look: bool) -> None:
+        """Learn, and look if it is time."""
+
+    def gather(self) -> Population:
+        """The population in this process."""
+
+    def close(self) -> None:
+        """End what was started for it."""
 
 
 def run(arguments: argparse.Namespace) -> int:
     """See ``hebbit train --help``."""
     began = time.perf_counter()
-    directory, settings, population = _resumed(arguments) if arguments.resume else _begun(arguments)
+    directory, settings, lives = _resumed(arguments) if arguments.resume else _begun(arguments)
     try:
-        if population is None and arguments.resume:
-            print(
-                f"the run in {directory.path} has finished its {settings.steps:,} steps; go further with more --steps"
-            )
+        if lives is None:
+            if not arguments.quiet:
+                print(
+                    f"the run in {directory.path} has come to its end; go further with more --steps, or another --until"
+                )
             return 0
         started = time.perf_counter() - began
         with Interrupt() as interrupt:
-            population = _lived(population, settings, interrupt, arguments)
-        _save(population, directory)
+            _learn(lives, settings, directory, interrupt, arguments.quiet)
+            population = lives.gather()
+            _save(population, directory)
         if interrupt.number:
+            words = ["hebbit", "train", settings.env_id, "--run-dir", str(directory.path), "--resume"]
             print(
-                f"hebbit: stopped after {population.agent.num_timesteps:,} steps and saved; go on with: hebbit train "
-                f"{settings.env_id} --resident --run-dir {directory.path} --resume",
+                f"hebbit: stopped after {lives.steps:,} steps and saved; go on with: {shlex.join(words)}",
                 file=sys.stderr,
             )
             return 128 + interrupt.number
         _finish(population, settings, directory, started, arguments)
         return 0
     finally:
+        if lives is not None:
+            lives.close()
         directory.close()
 
 
-def _lived(
-    population: Population | None, settings: Settings, interrupt: Interrupt, arguments: argparse.Namespace
-) -> Population:
-    """Let the population live, in this process or in shards."""
-    if population is not None:
-        _learn(population, settings, interrupt, arguments)
-        return population
-    from hebbit.scripts.resident_ray import sharded
-
-    shards = sharded(settings, arguments.backend, arguments.shards or 2, arguments.ray)
-    try:
-        _learn(shards, settings, interrupt, arguments)
-        return shards.gather()
-    finally:
-        shards.close()
-
-
 def _settings(arguments: argparse.Namespace) -> Settings:
+    from hebbit.scripts.train import reward_threshold
+
+    if reward_threshold(arguments.env_id) is None and (arguments.steps is None or arguments.until is not None):
+        raise HebbitError(f"nobody says when {arguments.env_id} is solved: say how long with --steps, without --until")
     if arguments.steps is None:
         arguments.steps = MOST_STEPS
     if arguments.shards is not None and arguments.ray is None:
@@ -207,6 +217,14 @@ def newborn(settings: Settings, backend: str, brains: Sequence[int] | None = Non
     )  # fmt: skip
     agent._prepare(True)
     resident.warm_up(agent)
+    if resident.paces(agent):
+        raise HebbitError(
+            "brains that are re-wired or that fade cannot sleep: leave out rewire_every and actor_fading, or --resident"
+        )
+    size = sum(array.nbytes for array in (*saving.learned(agent).values(), *saving.running(agent).values()))
+    most = checkpoint.MAX_BYTES * len(numbers) // size
+    if settings.brains > most:
+        raise HebbitError(f"a checkpoint holds {most:,} such brains, got {settings.brains:,}: make several runs")
     return agent
 
 
@@ -218,26 +236,38 @@ def population_of(agent: SpikingAgent, settings: Settings) -> Population:
     return Population(agent, reward_threshold(settings.env_id), never)
 
 
-def _begun(arguments: argparse.Namespace) -> tuple[RunDirectory, Settings, Population | None]:
-    """A new run; its population is made here, unless shards make it."""
-    settings = _settings(arguments)
-    folder = arguments.run_dir
+def _begun(arguments: argparse.Namespace) -> tuple[RunDirectory, Settings, "Lives | None"]:
+    """A new run; its folder is made when nothing else can go wrong."""
+    from hebbit.scripts.train import clear_stillborn
+
+    settings, folder = _settings(arguments), arguments.run_dir
     if folder is not None and (Path(folder) / "config.json").exists():
         raise RunError(f"{folder} holds a run: go on with it by adding --resume, or choose another --run-dir")
-    sharded = arguments.ray is not None
-    population = None if sharded else population_of(newborn(settings, arguments.backend), settings)
+    lives = _lives(settings, arguments)
+    if folder is not None:
+        clear_stillborn(Path(folder), settings.env_id)
     directory = RunDirectory.create(settings.env_id, folder)
     try:
         directory.write_config(asdict(settings))
     except BaseException:
         directory.close()
+        shutil.rmtree(directory.path, ignore_errors=True)
         raise
-    return directory, settings, population
+    return directory, settings, lives
 
 
-def _resumed(arguments: argparse.Namespace) -> tuple[RunDirectory, Settings, Population | None]:
-    if arguments.ray is not None:
-        raise HebbitError("a run goes on in one process: leave --ray out with --resume")
+def _lives(settings: Settings, arguments: argparse.Namespace) -> Any:
+    """A population in this process, or in shards."""
+    if arguments.ray is None:
+        return population_of(newborn(settings, arguments.backend), settings)
+    from hebbit.scripts.resident_ray import sharded
+
+    return sharded(settings, arguments.backend, arguments.shards, arguments.ray)
+
+
+def _resumed(arguments: argparse.Namespace) -> tuple[RunDirectory, Settings, "Lives | None"]:
+    if arguments.ray is not None or arguments.shards is not None:
+        raise HebbitError("a run goes on in one process: leave --ray and --shards out with --resume")
     if arguments.run_dir is None:
         raise HebbitError("--resume goes on with a run: name its folder with --run-dir")
     directory = RunDirectory.open(arguments.run_dir)
@@ -245,12 +275,14 @@ def _resumed(arguments: argparse.Namespace) -> tuple[RunDirectory, Settings, Pop
         settings = of_resumed_run(arguments, directory.read_config())
         if not settings.resident:
             raise HebbitError(f"the run in {arguments.run_dir} is not resident: leave --resident out")
-        result = directory.read_result()
-        if result is not None and result.get("steps") == settings.steps:
-            return directory, settings, None
-        if settings.steps != directory.read_config()["steps"]:
-            directory.write_config(asdict(settings))
         population = _restored(directory, settings, arguments.backend)
+        if population.steps > settings.steps:
+            done = f"the run in {directory.path} has made {population.steps:,} steps already"
+            raise HebbitError(f"{done}: --steps must be no less, got {settings.steps:,}")
+        over = population.steps == settings.steps or population.share >= settings.until
+        if over and directory.read_result() is not None:
+            return directory, settings, None
+        directory.write_config(asdict(settings))
         directory.result_path.unlink(missing_ok=True)
     except BaseException:
         directory.close()
@@ -272,13 +304,20 @@ def _restored(directory: RunDirectory, settings: Settings, backend: str) -> Popu
     return population
 
 
-def _learn(population: Lives, settings: Settings, interrupt: Interrupt, arguments: argparse.Namespace) -> None:
+def _learn(lives: Lives, settings: Settings, directory: RunDirectory, interrupt: Interrupt, quiet: bool) -> None:
     """Until all steps are made, enough brains have solved the task, or a signal comes."""
-    while population.steps < settings.steps and population.share < settings.until and not interrupt.number:
-        population.live(min(arguments.look or LOOK, settings.steps - population.steps))
-        if not arguments.quiet:
-            steps, seconds, share, _, _, median, *_ = population.rows[-1]
+    saved = lives.steps
+    while lives.steps < settings.steps and lives.share < settings.until and not interrupt.number:
+        # looks are at multiples, so that a run which stops in between is the same
+        due = settings.look - lives.steps % settings.look
+        some = min(due, settings.steps - lives.steps)
+        lives.live(some, some == due)
+        if not quiet:
+            steps, seconds, share, _, _, median, *_ = lives.rows[-1]
             print(f"{int(steps):,} steps, {seconds:.1f} s: median return {median:.1f}, {share:.1%} solved", flush=True)
+        if settings.save_freq and lives.steps - saved >= settings.save_freq:
+            _save(lives.gather(), directory)
+            saved = lives.steps
 
 
 def _save(population: Population, directory: RunDirectory) -> None:
@@ -297,8 +336,11 @@ def _finish(
     population.trial_seconds += time.perf_counter() - began
     ranking = Ranking(returns.mean(axis=1), population.threshold) if episodes else None
     if ranking is not None:
-        saving.save(agent.extract(ranking.best), directory.path / BEST_BRAIN)
-        saving.save(agent.extract(ranking.median), directory.path / MEDIAN_BRAIN)
+        for row, name in ((ranking.best, BEST_BRAIN), (ranking.median, MEDIAN_BRAIN)):
+            alone, slept = agent.extract(row), int(population.solved_at[row])
+            if slept >= 0:
+                alone.num_timesteps = alone.total_steps = slept
+            saving.save(alone, directory.path / name)
     if not arguments.no_plots:
         from hebbit.scripts.resident_figure import draw
 

@@ -24,10 +24,10 @@ class Shard:
         own = Settings(**settings)
         self.population = population_of(newborn(own, backend, range(first, last)), own)
 
-    def live(self, steps: int) -> tuple[list[int], list[float], float, float]:
-        """Learn and look: who has solved the task when, mean returns, seconds of training and of trials."""
+    def live(self, steps: int, look: bool) -> tuple[list[int], list[float], float, float]:
+        """Learn, and look if it is time: who has solved it when, mean returns, seconds of training and of trials."""
         population = self.population
-        population.live(steps)
+        population.live(steps, look)
         return population.solved_at.tolist(), population.means(), population.train_seconds, population.trial_seconds
 
     def parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
@@ -56,9 +56,9 @@ class Sharded:
         """Of the brains that have solved their task."""
         return float(np.mean(self.solved_at >= 0))
 
-    def live(self, steps: int) -> None:
-        """Let all shards learn and look."""
-        found = self.ray.get([actor.live.remote(steps) for actor in self.actors])
+    def live(self, steps: int, look: bool) -> None:
+        """Let all shards learn, and look if it is time."""
+        found = self.ray.get([actor.live.remote(steps, look) for actor in self.actors])
         self.steps += steps
         self.solved_at = np.concatenate([np.array(solved, np.int64) for solved, *_ in found])
         self.train_seconds = max(seconds for _, _, seconds, _ in found)
@@ -102,23 +102,29 @@ def _spaces(settings: Settings) -> tuple[Any, Any]:
         env.close()
 
 
-def sharded(settings: Settings, backend: str, shards: int, address: str) -> Sharded:
+def sharded(settings: Settings, backend: str, number: int | None, address: str) -> Sharded:
     """Start the actors: one for each GPU with cupy, else one for each core that is asked for.
 
     Args:
         settings: of the run.
         backend: of every shard.
-        shards: how many.
+        number: of shards; None takes as many as there are GPUs, or two.
         address: of a Ray cluster, or ``local`` for one that is started for this run.
 
     Raises:
-        HebbitError: there is no Ray, or there are fewer brains than shards.
+        HebbitError: there is no Ray, or there are fewer brains, GPUs or cores than shards.
     """
-    if not 1 <= shards <= settings.brains:
-        raise HebbitError(f"--shards must be 1..{settings.brains}, the number of brains, got {shards}")
-    ray = connect(address, shards)
+    ray = connect(address, number or 2)
     try:
-        own = {"num_gpus": 1} if backend == "cupy" else {"num_cpus": 1}
+        kind, own = ("GPU", {"num_gpus": 1}) if backend == "cupy" else ("CPU", {"num_cpus": 1})
+        there = int(ray.cluster_resources().get(kind, 0))
+        shards = number or (max(1, there) if kind == "GPU" else 2)
+        most = min(there, settings.brains)
+        # an actor that finds no room would be waited for without end
+        if shards > most:
+            raise HebbitError(
+                f"--shards must be at most {most}: Ray has {there} {kind}s for {settings.brains} brains, got {shards}"
+            )
         remote = ray.remote(**own)(Shard)
         bounds = np.linspace(0, settings.brains, shards + 1).astype(int).tolist()
         actors = [

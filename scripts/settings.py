@@ -32,6 +32,8 @@ class Settings:
     resident: bool = False
     until: float = 1.0
     """Share of the brains that are to solve the task, where they are resident."""
+    look: int = 2000
+    """Steps between two looks at resident brains."""
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     """All of them, so that a resumed run is not changed by a new default."""
 
@@ -105,6 +107,7 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
         "tensorboard": True if arguments.tensorboard else None,
         "resident": True if arguments.resident else None,
         "until": arguments.until,
+        "look": arguments.look,
     }
     return {name: value for name, value in given.items() if value is not None}
 

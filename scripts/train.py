@@ -149,7 +149,7 @@ def _begun(arguments: argparse.Namespace) -> Session:
         raise HebbitError("--tensorboard needs tensorboardX, which is not installed: pip install 'hebbit[tensorboard]'")
     agent = _newborn(settings, arguments.backend)
     if folder is not None:
-        _clear_stillborn(Path(folder), settings.env_id)
+        clear_stillborn(Path(folder), settings.env_id)
     run = RunDirectory.create(settings.env_id, folder)
     try:
         run.write_config(asdict(settings))
@@ -160,7 +160,7 @@ def _begun(arguments: argparse.Namespace) -> Session:
     return Session(run, settings, agent, None, arguments)
 
 
-def _clear_stillborn(folder: Path, env_id: str) -> None:
+def clear_stillborn(folder: Path, env_id: str) -> None:
     """Remove what a process left that was killed before its settings were on the disk, and nothing else."""
     name = safe_name(env_id)
     inner = folder / name

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from hebbit.agents import HebbitError, SpikingAgent, resident
+from hebbit.agents import EnvSpec, HebbitError, SpikingAgent, resident
 from hebbit.agents.config import AgentConfig
 from hebbit.agents.saving import learned
 from hebbit.backends import load
 from hebbit.backends.resident import Real, Whole
-from hebbit.envs.resident import make_resident
+from hebbit.envs.resident import ResidentVectorEnv, make_resident
+from hebbit.envs.worlds import WORLDS as WORLDS_TABLE
 
 WORLDS = ("CartPole-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Acrobot-v1", "Pendulum-v1")
 TINY: dict[str, Any] = {"pool_words": 3, "cycles": 3}
@@ -224,3 +225,60 @@ def test_the_compiled_run_shares_its_constants_with_the_agent() -> None:
 
 def test_backends_say_whether_they_serve_resident_runs() -> None:
     assert [hasattr(load(name), "live") for name in ("numpy", "numba", "shim")] == [False, True, True]
+
+
+@pytest.mark.parametrize("brains", [[3], [-1], [0, 0], [0.5], [[0]], np.array([True, False, True])])
+def test_a_trial_of_brains_that_are_not_there_is_refused(brains: Any) -> None:
+    agent = newborn("CartPole-v1").learn(1, log_interval=None)
+    with pytest.raises(HebbitError, match="different positions of 0..2"):
+        resident.trial(agent, 1, brains=brains)
+
+
+def test_a_run_is_of_whole_steps_and_of_all_brains() -> None:
+    agent = newborn("CartPole-v1")
+    with pytest.raises(HebbitError, match="call learn first"):
+        resident.live(agent, 5)
+    agent.learn(0)
+    resident.live(agent, 1e2)  # type: ignore[arg-type]  # as learn takes it
+    assert agent.num_timesteps == 100 and type(agent.num_timesteps) is int
+    for awake in (np.array([True]), np.array([1, 0, 1])):
+        with pytest.raises(HebbitError, match="awake must be 3 truth values"):
+            resident.live(agent, 5, awake)
+
+
+def test_an_interruption_leaves_brains_and_books_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent, expected = newborn("Pendulum-v1"), newborn("Pendulum-v1").learn(400, log_interval=None)
+    agent.learn(100, log_interval=None)
+    honest = agent.backend.live  # type: ignore[attr-defined]  # a resident one has it
+
+    def interrupted(state: Any, life: Any) -> None:
+        honest(state, life)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(agent.backend, "live", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        agent.learn(300, log_interval=None, reset_num_timesteps=False)
+    assert_same(agent, expected)
+
+
+def test_an_environment_that_only_looks_resident_is_stepped() -> None:
+    class Own(ResidentVectorEnv):
+        """Rewards of its own."""
+
+        def step(self, actions: Any) -> Any:
+            observations, rewards, *rest = super().step(actions)
+            return observations, 0 * rewards, *rest
+
+    envs = Own(WORLDS_TABLE["CartPole-v1"], 2, AutoresetMode.DISABLED)
+    agent = SpikingAgent(envs, config=AgentConfig(**TINY)).learn(100, log_interval=None)
+    assert {total for recent in agent.books.recent for total, _ in recent} == {0.0}
+
+
+def test_a_loaded_agent_finds_its_resident_world(tmp_path: Path) -> None:
+    spec = EnvSpec("CartPole-v1", resident=True)
+    agent = SpikingAgent(spec, brains=2, config=AgentConfig(**TINY)).learn(50, log_interval=None)
+    agent.save(tmp_path / "a.zip")
+    found = SpikingAgent.load(tmp_path / "a.zip")
+    assert np.array_equal(resident.trial(found, 2)[0], resident.trial(agent, 2)[0])
+    found.learn(50, log_interval=None, reset_num_timesteps=False)
+    assert_same(found, agent.learn(50, log_interval=None, reset_num_timesteps=False))

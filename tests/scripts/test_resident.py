@@ -60,7 +60,7 @@ def test_a_run_goes_on_in_the_same_bits(cli: Cli) -> None:
     assert result("parts")["solved_at"] == result("whole")["solved_at"]
     # the run itself knows that it is resident
     status, out, _ = cli("train CartPole-v1 --run-dir parts --resume --no-plots")
-    assert status == 0 and "has finished its 600 steps" in out
+    assert status == 0 and "has come to its end" in out
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,10 @@ def test_a_run_goes_on_in_the_same_bits(cli: Cli) -> None:
         ("train CartPole-v1 --resident --steps 10 --shards 2", "add --ray"),
         ("train CartPole-v1 --steps 10 --until 0.5", "are for --resident runs"),
         ("train CartPole-v1 --resident --until 1.5", "a share of 0..1"),
+        ("train CartPole-v1 --resident --steps 10 -P rewire_every=5", "cannot sleep"),
+        ("train Pendulum-v1 --resident", "say how long with --steps"),
+        ("train CartPole-v1 --resident --resume --run-dir a --shards 2", "leave --ray and --shards out"),
+        ("train foo:CartPole-v1 --resident --steps 10", "no resident form"),
         ("train CartPole-v1 --resident --resume", "name its folder with --run-dir"),
     ],
 )
@@ -88,6 +92,24 @@ def test_a_run_that_is_there_is_not_overwritten(cli: Cli) -> None:
     before = result("run")
     status, _, err = cli(f"{SMALL} --steps 100 --run-dir run")
     assert status != 0 and "holds a run" in err and result("run") == before
+
+
+def test_looks_are_at_the_same_steps_however_often_it_stops(cli: Cli) -> None:
+    assert cli(f"{SMALL} --steps 1000 --look 400 --run-dir whole --no-plots").status == 0
+    assert cli(f"{SMALL} --steps 500 --look 400 --run-dir parts --no-plots").status == 0
+    for steps in (700, 1000):
+        status, _, err = cli(f"train CartPole-v1 --run-dir parts --resume --steps {steps} --no-plots")
+        assert status == 0, err
+    assert result("parts")["digest"] == result("whole")["digest"]
+    status, _, err = cli("train CartPole-v1 --run-dir parts --resume --steps 900")
+    assert status != 0 and "has made 1,000 steps already" in err and result("parts")["steps"] == 1000
+
+
+def test_no_episode_has_to_end_before_a_look(cli: Cli) -> None:
+    words = "train MountainCarContinuous-v0 --resident --brains 2 --eval-episodes 0 -P pool_words=4"
+    assert cli(f"{words} --steps 300 --look 150 --save-freq 150 --run-dir run").status == 0
+    status, _, err = cli("train MountainCarContinuous-v0 --run-dir run --resume --steps 450")
+    assert status == 0, err
 
 
 @pytest.mark.slow
