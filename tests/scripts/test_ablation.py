@@ -48,7 +48,7 @@ def row(name: str, seed: int, greedy: float, **others: Any) -> dict[str, Any]:
 
 def test_every_variant_of_an_environment_is_another_one() -> None:
     known = variants()
-    assert len(known) == 56
+    assert len(known) == 57
     settings = [(own.env_id, json.dumps(own.config().to_dict())) for own in known]
     assert len(set(settings)) == len(settings)
 
@@ -62,7 +62,7 @@ def test_variants_are_named_after_what_they_change() -> None:
 
 def test_an_environments_own_preset_is_what_changes() -> None:
     games = [own for own in variants() if "MinAtar" in own.env_id]
-    assert len(games) == 14 and {own.steps for own in games} == {150_000, 200_000}
+    assert len(games) == 15 and {own.steps for own in games} == {150_000, 200_000}
     assert {(own.config().pool_words, own.config().reward_bits) for own in games} == {(0, 11)}
     assert {own.config().learning_words for own in games} == {0, 1, 4}
     assert [own.config().relations for own in games].count(0) == 2
