@@ -42,7 +42,11 @@ def test_an_unknown_figure_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 # hebbit evaluate --plan and hebbit inspect draw these, from the runs that their pages describe
-OF_RUNS = {"evaluation", *(f"inspect_{name}" for name in ("fields", "preferred", "value", "watch", "weights"))}
+OF_RUNS = {
+    "tune_population",
+    "evaluation",
+    *(f"inspect_{name}" for name in ("fields", "preferred", "value", "watch", "weights")),
+}
 
 
 def test_documents_show_every_figure_and_no_other() -> None:
