@@ -7,7 +7,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check
 
 import hebbit.envs  # noqa: F401  # registers its environments
 
-OURS = sorted(name for name in gym.registry if name.startswith("hebbit/"))
+OURS = sorted(name for name, spec in gym.registry.items() if name.startswith("hebbit/") and spec.entry_point)
 
 
 def test_there_are_some() -> None:
