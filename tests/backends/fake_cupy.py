@@ -38,8 +38,8 @@ ERRORS = {
     100: "cudaErrorNoDevice: no CUDA-capable device is detected",
 }
 REGISTERS = {"run": 96, "predict": 80, "live": 110, "trial": 90}
-STATIC_BYTES = 16
 RESIDENT = ("live", "trial")
+STATIC_BYTES = 16
 """Shared memory that the compiler takes besides: none in truth, but a number that the report has to add."""
 
 
