@@ -5,6 +5,7 @@ The bits are those of :meth:`SpikingAgent.learn` over the same environment, step
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -126,7 +127,6 @@ def _live(agent: SpikingAgent, steps: int, awake: NDArray[np.bool_]) -> NDArray[
     """One call of the backend."""
     life = embark(agent)
     life.whole[:, Whole.STEPS] = np.where(awake, steps, 0)
-    before = life.whole[:, Whole.ENDED].copy()
     try:
         _backend(agent).live(agent.state, life)
     except KeyboardInterrupt:
@@ -134,7 +134,7 @@ def _live(agent: SpikingAgent, steps: int, awake: NDArray[np.bool_]) -> NDArray[
         _made(agent, life, steps)
         raise
     _made(agent, life, steps)
-    ended: NDArray[np.int64] = life.whole[:, Whole.ENDED] - before
+    ended: NDArray[np.int64] = life.whole[:, Whole.ENDED]
     return ended
 
 
@@ -145,8 +145,8 @@ def _made(agent: SpikingAgent, life: Life, steps: int) -> None:
     agent.total_steps += steps
 
 
-def embark(agent: SpikingAgent, books: bool = True) -> Life:
-    """The rows of an agent's brains and worlds, and of its books unless nobody will write there."""
+def embark(agent: SpikingAgent) -> Life:
+    """The rows of an agent's brains and worlds; the rings of episodes are empty."""
     stream = agent._stream
     assert isinstance(stream, ResidentStream)
     state, elapsed = stream.snapshot()
@@ -166,8 +166,7 @@ def embark(agent: SpikingAgent, books: bool = True) -> Life:
     whole[:, Whole.AGE] = [gauge.age for gauge in agent.rewards.gauges]
     whole[:, Whole.FOLLOWS] = agent.rewards.adaptive
     whole[:, Whole.OPTIMISM] = [round(own.optimism) for own in agent.configs]
-    if books:
-        _books_aboard(agent, life)
+    real[:, Real.RETURN], whole[:, Whole.BEGUN] = agent.books.returns, agent.books.begun
     if isinstance(agent.action_space, spaces.Box):
         life.bounds = float(agent.action_space.low[0]), float(agent.action_space.high[0])
         life.mean = config.box_decode == "mean"
@@ -193,18 +192,6 @@ def _ranges_aboard(agent: SpikingAgent, life: Life) -> None:
     life.whole[:, Whole.ADAPTIVE] = int((encoder.adaptive.astype(np.int64) << np.arange(tuned)).sum())
 
 
-def _books_aboard(agent: SpikingAgent, life: Life) -> None:
-    books = agent.books
-    life.real[:, Real.RETURN], life.whole[:, Whole.BEGUN] = books.returns, books.begun
-    for row, recent in enumerate(books.recent):
-        known = len(recent)
-        life.whole[row, Whole.ENDED] = known
-        if known:
-            table = np.array(recent, np.float64)
-            life.real[row, Real.RETURNS : Real.RETURNS + known] = table[:, 0]
-            life.whole[row, Whole.LENGTHS : Whole.LENGTHS + known] = table[:, 1]
-
-
 def _disembark(agent: SpikingAgent, life: Life) -> None:
     """Bring agent, environment and books up to date with the rows."""
     stream, encoder, tuned = agent._stream, agent.encoder, agent.encoder.tuned
@@ -216,15 +203,12 @@ def _disembark(agent: SpikingAgent, life: Life) -> None:
     }
     encoder.restore({**own, "encoder_seen": whole[:, Whole.SEEN].copy()})
     counted = {"seen": Whole.REWARDS, "age": Whole.AGE}
-    rows = zip(real.tolist(), whole.tolist(), strict=True)
-    agent.rewards.gauges = [
-        Gauge(*(numbers[GAUGE[name]] if name in GAUGE else counts[counted[name]] for name in FIELDS))
-        for numbers, counts in rows
-    ]
+    columns = [real[:, GAUGE[name]] if name in GAUGE else whole[:, counted[name]] for name in FIELDS]
+    agent.rewards.gauges = [Gauge(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
     _books_ashore(agent, life)
     # ranges have not moved since it was encoded, so this is what the brains saw
-    observations = real[:, Real.OUT : Real.OUT + life.world.values].astype(np.float32)
-    agent._intensities = encoder.encode(list(observations), slice(None))
+    observations: Any = real[:, Real.OUT : Real.OUT + life.world.values].astype(np.float32)
+    agent._intensities = encoder.encode(observations, slice(None))
     agent._units = whole[:, Whole.UNIT : Whole.UNIT + 1].astype(np.int32)
 
 
@@ -232,15 +216,15 @@ def _books_ashore(agent: SpikingAgent, life: Life) -> None:
     books, real, whole = agent.books, life.real, life.whole
     books.returns, books.lengths = real[:, Real.RETURN].tolist(), whole[:, Whole.ELAPSED].tolist()
     books.begun = whole[:, Whole.BEGUN].tolist()
-    ended = whole[:, Whole.ENDED].tolist()
-    totals, lengths = real[:, Real.RETURNS :].tolist(), whole[:, Whole.LENGTHS :].tolist()
-    for recent, number, own, counts in zip(books.recent, ended, totals, lengths, strict=True):
-        # the oldest of a full ring is where the next one goes
-        first = number % RECENT if number > RECENT else 0
-        known = min(number, RECENT)
-        recent.clear()
-        recent.extend(zip(own[first:known], counts[first:known], strict=True))
-        recent.extend(zip(own[:first], counts[:first], strict=True))
+    ended = whole[:, Whole.ENDED]
+    known = np.minimum(ended, RECENT)
+    rows = np.repeat(np.arange(len(ended)), known)
+    # in a full ring the oldest is where the next one goes
+    places = (np.repeat(ended - known.cumsum(), known) + np.arange(len(rows))) % RECENT
+    totals, lengths = real[rows, Real.RETURNS + places].tolist(), whole[rows, Whole.LENGTHS + places].tolist()
+    episodes = zip(totals, lengths, strict=True)
+    for recent, number in zip(books.recent, known.tolist(), strict=True):
+        recent.extend(islice(episodes, number))
 
 
 def trial(
@@ -261,7 +245,7 @@ def trial(
     _refuse(agent, "trial")
     rows = _rows(agent, brains)
     chosen = checked_seed(agent.seed if seed is None else seed)
-    life = embark(agent, books=False)
+    life = embark(agent)
     return _backend(agent).trial(agent.state, life, rows, whole(episodes, "episodes"), chosen, deterministic)
 
 

@@ -104,7 +104,7 @@ class Whole(IntEnum):
     BEGUN = 6
     """Episodes begun."""
     ENDED = 7
-    """Episodes ended, of all calls: the next one goes to ENDED mod 100 of the ring."""
+    """Episodes ended in this call: the next one goes to ENDED mod 100 of the ring."""
     ADAPTIVE = 8
     """Bit d: whether dimension d finds its range by itself."""
     WARMUP = 9

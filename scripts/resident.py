@@ -82,7 +82,8 @@ class Population:
     def means(self) -> list[float]:
         """Mean return of each brain's latest training episodes; nan where none has ended."""
         books = self.agent.books.recent
-        return [float(np.mean([total for total, _ in recent])) if recent else float("nan") for recent in books]
+        nan = float("nan")
+        return [sum(total for total, _ in recent) / len(recent) if recent else nan for recent in books]
 
     def gather(self) -> "Population":
         """It is here."""
