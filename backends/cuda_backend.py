@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hebbit.backends import spec
 from hebbit.backends.cuda_layout import PLANES, Layout, layout
 from hebbit.backends.planes import pack, pack_traces, unpack, unpack_traces, unpack_weights
-from hebbit.backends.resident import F64, I64, Life
+from hebbit.backends.resident import F64, I64, Life, Room, World
 from hebbit.backends.spec import LANES, Arrays, BrainConfig, Flag, Prediction
 
 I32 = NDArray[np.int32]
@@ -40,6 +40,9 @@ class Machine(Protocol):
     name: str
     shared_limit: int
     """Bytes of shared memory that a block may have."""
+    multiprocessors: int
+    shared_total: int
+    """Bytes of shared memory of a multiprocessor."""
 
     def free_memory(self) -> int:
         """Bytes of device memory that can still be had."""
@@ -311,6 +314,12 @@ class DeviceBackend:
         from hebbit.backends.cuda_lives import trial
 
         return trial(self._machine, state, life, brains, episodes, seed, calm)
+
+    def room(self, state: DeviceState, world: World) -> Room:
+        """See :class:`hebbit.backends.resident.ResidentBackend`."""
+        from hebbit.backends.cuda_lives import room
+
+        return room(self._machine, state, world)
 
     def predict(
         self,

@@ -56,6 +56,11 @@ class Layout:
         return WARP * self.warps
 
     @property
+    def blocks(self) -> int:
+        """Blocks whose registers a multiprocessor holds, at least."""
+        return max(1, RESIDENT_WARPS // self.warps)
+
+    @property
     def row_bytes(self) -> int:
         """Device memory of a brain, hyperparameters included."""
         return 4 * (self.row["LENGTH"] + self.config.clusters * len(Param))
@@ -161,7 +166,7 @@ def defines(made: Layout) -> tuple[str, ...]:
         "SLOTS": config.slots[1],
         "WARPS": made.warps,
         "PAIRS_SHARED": int(made.pairs_shared),
-        "MIN_BLOCKS": max(1, RESIDENT_WARPS // made.warps),
+        "MIN_BLOCKS": made.blocks,
         # large blocks have only 80 registers a thread: too few to hold random planes, or the keys of all ten rounds
         "HOLD_PLANES": int(made.warps <= RESIDENT_WARPS),
         "ROUNDS_UNROLLED": 10 if made.warps <= RESIDENT_WARPS else 5,

@@ -4,9 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from hebbit.backends.cuda_backend import Call, DeviceState, Machine
+from hebbit.backends.cuda_backend import RESERVE, Call, DeviceState, Machine, step_bytes
 from hebbit.backends.cuda_layout import Layout, layout
-from hebbit.backends.resident import F64, I64, Life, World
+from hebbit.backends.resident import F64, I64, Life, Real, Room, Whole, World
+
+ROW_BYTES = 8 * (Real.LENGTH + Whole.LENGTH)
+"""Of a life."""
+DRIVER_BYTES = 1 << 10
+"""Shared memory that the driver takes for each block."""
 
 
 def kernels(machine: Machine, state: DeviceState, world: World) -> tuple[Layout, Any]:
@@ -57,3 +62,12 @@ def trial(
     )  # fmt: skip
     machine.launch(module, made, Call("trial", len(brains), arguments, (8, 9)))
     return machine.download(returns), machine.download(lengths)
+
+
+def room(machine: Machine, state: DeviceState, world: World) -> Room:
+    """See :class:`hebbit.backends.resident.ResidentBackend`: memory for all, registers and shared memory at once."""
+    made = layout(state.config, machine.shared_limit, world)
+    each = made.row_bytes + step_bytes(state.config) + ROW_BYTES
+    held = max(0, machine.free_memory() - RESERVE) // each
+    blocks = min(made.blocks, machine.shared_total // (made.shared_bytes + DRIVER_BYTES))
+    return Room(held, machine.multiprocessors * max(1, blocks))

@@ -95,6 +95,8 @@ class CupyMachine:
         require_device()
         self.device = cupy.cuda.Device()
         self.shared_limit = self._attribute(cupy.cuda.runtime.cudaDevAttrMaxSharedMemoryPerBlockOptin)
+        self.shared_total = self._attribute(cupy.cuda.runtime.cudaDevAttrMaxSharedMemoryPerMultiprocessor)
+        self.multiprocessors = self._attribute(cupy.cuda.runtime.cudaDevAttrMultiProcessorCount)
         self.moved: Counter[str] = Counter()
         """Bytes that went to the device and came from it."""
         self.resources: dict[str, dict[str, int]] = {}

@@ -7,6 +7,7 @@ a handful of arguments. This module converts between those rows and the canonica
 import functools
 import itertools
 import os
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from hebbit.backends.numba_layout import (
     to_blocks,
 )
 from hebbit.backends.planes import pack, pack_traces, unpack, unpack_traces, unpack_weights
-from hebbit.backends.resident import F64, I64, Life
+from hebbit.backends.resident import F64, I64, Life, Room, World
 from hebbit.backends.spec import LANES, Arrays, BrainConfig, Flag, Prediction
 from hebbit.backends.wiring import Wiring, echo_sources, thresholds, wire
 
@@ -278,6 +279,10 @@ class NumbaBackend:
         from hebbit.backends.numba_lives import trial
 
         return trial(state, life, brains, episodes, seed, calm)
+
+    def room(self, state: NumbaState, world: World) -> Room:
+        """See :class:`hebbit.backends.resident.ResidentBackend`; the memory of a host is not asked for."""
+        return Room(sys.maxsize, THREADS)
 
     def predict(
         self,

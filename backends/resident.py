@@ -9,7 +9,7 @@ operations (+ - * / sqrt, comparisons) touch them, and none are fused, so that e
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,6 +137,15 @@ class Life:
     """Whether deterministic actions of a Box are the mean of the preferred values."""
 
 
+class Room(NamedTuple):
+    """How many brains a machine has room for."""
+
+    held: int
+    """Brains that its free memory holds."""
+    at_once: int
+    """Brains that it runs at the same time; others wait for one of these to end."""
+
+
 class ResidentBackend(Protocol):
     """What a backend can do beside :class:`hebbit.backends.spec.Backend` if it serves resident runs."""
 
@@ -159,6 +168,9 @@ class ResidentBackend(Protocol):
             seed: of the episodes.
             calm: deterministic: no noise, the strongest unit.
         """
+
+    def room(self, state: Any, world: World) -> Room:
+        """How many such brains could live in this world, beside what the memory holds already."""
 
 
 def empty(world: World, brains: int, table: NDArray[np.uint8], preferred: F64) -> Life:

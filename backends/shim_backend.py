@@ -98,6 +98,8 @@ class ShimMachine:
 
     name = "shim"
     shared_limit = SHARED_LIMIT
+    shared_total = SHARED_LIMIT + 1024
+    multiprocessors = 1
 
     def __init__(self, text: str | None = None, architecture: int = 900) -> None:
         """Take the kernels that ship, or other text, as an architecture of ``__CUDA_ARCH__`` would compile it."""

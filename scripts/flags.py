@@ -101,6 +101,9 @@ def train(parser: argparse.ArgumentParser) -> None:
         "--ray", metavar="ADDRESS", nargs="?", const="local",
         help="resident: shards of the population as actors of a Ray that is started here, or of a cluster",
     )  # fmt: skip
+    add(
+        "--wave", type=positive_number, metavar="N", help="resident: brains at once (default: as many as there is room)"
+    )
     add("--shards", type=positive_number, metavar="N", help="resident: actors, one for each GPU or core (default 2)")
     add("--preset", metavar="NAME|FILE", help="hyperparameters by name, or of a TOML or JSON file")
     add("-P", "--param", dest="params", metavar="key=value", nargs="+", action="extend", help="set hyperparameters")

@@ -92,6 +92,7 @@ class EmulatedMachine:
         if architecture not in SHARED_LIMITS:
             raise ValueError(f"architecture must be one of {list(SHARED_LIMITS)}, got {architecture}")
         self.architecture, self.shared_limit = architecture, SHARED_LIMITS[architecture]
+        self.multiprocessors, self.shared_total = 1, self.shared_limit + 1024
         self.tallies: dict[str, Tally] = {}
         """Everything executed so far, by kernel; of the layout that was loaded last."""
         self.usage: Mapping[str, Usage] = {}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hebbit.agents import HebbitError, SpikingAgent, saving
 from hebbit.scripts.bench.engine_ray import connect
-from hebbit.scripts.resident import Population, newborn, population_of, row_of
+from hebbit.scripts.resident_population import Population, newborn, population_of, row_of
 from hebbit.scripts.settings import Settings
 
 

@@ -34,6 +34,10 @@ class Settings:
     """Share of the brains that are to solve the task, where they are resident."""
     look: int = 2000
     """Steps between two looks at resident brains."""
+    wave: int = 0
+    """Brains that are resident at once, one wave after the other; 0 for all of them."""
+    first: int = 0
+    """Number of the first brain; a wave begins where the last one ended."""
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     """All of them, so that a resumed run is not changed by a new default."""
 
@@ -108,6 +112,7 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
         "resident": True if arguments.resident else None,
         "until": arguments.until,
         "look": arguments.look,
+        "wave": arguments.wave,
     }
     return {name: value for name, value in given.items() if value is not None}
 
@@ -130,7 +135,7 @@ def of_new_run(arguments: argparse.Namespace) -> Settings:
 
 
 def of_resumed_run(arguments: argparse.Namespace, config: Mapping[str, Any]) -> Settings:
-    """Settings of a run that goes on: its own, but for more steps.
+    """Settings of a run that goes on: its own, but for more steps or another share of brains that are to solve it.
 
     Raises:
         HebbitError: a flag contradicts them.
@@ -142,7 +147,7 @@ def of_resumed_run(arguments: argparse.Namespace, config: Mapping[str, Any]) -> 
     except (TypeError, HebbitError) as error:
         raise RunError(f"config.json of {arguments.run_dir} is damaged ({error}): start another run") from error
     given = _given(arguments)
-    steps = given.pop("steps", settings.steps)
+    steps, until = given.pop("steps", settings.steps), given.pop("until", settings.until)
     for name, value in given.items():
         own = getattr(settings, name)
         if value != own:
@@ -154,7 +159,7 @@ def of_resumed_run(arguments: argparse.Namespace, config: Mapping[str, Any]) -> 
     for name, value in wanted.items():
         if value != getattr(stored, name):
             raise _contradiction(arguments.run_dir, name, getattr(stored, name), value)
-    return dataclasses.replace(settings, steps=steps)
+    return dataclasses.replace(settings, steps=steps, until=until)
 
 
 def _contradiction(run_dir: str, name: str, own: Any, given: Any) -> RunError:

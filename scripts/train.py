@@ -68,8 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
         from hebbit.scripts import resident
 
         return resident.run(arguments)
-    if any(value is not None for value in (arguments.until, arguments.look, arguments.ray, arguments.shards)):
-        raise HebbitError("--until, --look, --ray and --shards are for --resident runs")
+    own = ("until", "look", "wave", "ray", "shards")
+    if any(getattr(arguments, name) is not None for name in own):
+        raise HebbitError(f"{', '.join(f'--{name}' for name in own)} are for --resident runs")
     with _session(arguments) as session:
         if session is None:
             return 0
@@ -148,6 +149,11 @@ def _begun(arguments: argparse.Namespace) -> Session:
     if settings.tensorboard and importlib.util.find_spec("tensorboardX") is None:
         raise HebbitError("--tensorboard needs tensorboardX, which is not installed: pip install 'hebbit[tensorboard]'")
     agent = _newborn(settings, arguments.backend)
+    return Session(new_directory(settings, folder), settings, agent, None, arguments)
+
+
+def new_directory(settings: Settings, folder: str | Path | None) -> RunDirectory:
+    """The locked folder of a run that begins, its settings in it; nothing is left if that fails."""
     if folder is not None:
         clear_stillborn(Path(folder), settings.env_id)
     run = RunDirectory.create(settings.env_id, folder)
@@ -157,7 +163,7 @@ def _begun(arguments: argparse.Namespace) -> Session:
         run.close()
         shutil.rmtree(run.path, ignore_errors=True)
         raise
-    return Session(run, settings, agent, None, arguments)
+    return run
 
 
 def clear_stillborn(folder: Path, env_id: str) -> None:

@@ -29,18 +29,15 @@ ARCHITECTURE = 900
 SCHEDULE = 2
 """Shuffled: a GPU promises no order of threads."""
 STATIC_LIMIT = 48 << 10
-SHARED_LIMIT = 232448
-"""Of a block that asks for it, on an H100 or H200."""
-TYPES: dict[str, type[np.generic]] = {"u32": np.uint32, "s32": np.int32, "u8": np.uint8, "s64": np.int64}
-TYPES["double"] = np.float64
+SHARED_LIMIT = 232448  # of a block that asks for it, on an H100 or H200
+TYPES: dict[str, Any] = {"u32": np.uint32, "s32": np.int32, "u8": np.uint8, "s64": np.int64, "double": np.float64}
 ERRORS = {
     35: "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version",
     100: "cudaErrorNoDevice: no CUDA-capable device is detected",
 }
 REGISTERS = {"run": 96, "predict": 80, "live": 110, "trial": 90}
 RESIDENT = ("live", "trial")
-STATIC_BYTES = 16
-"""Shared memory that the compiler takes besides: none in truth, but a number that the report has to add."""
+STATIC_BYTES = 16  # of shared memory that the compiler takes: none in truth, but the report has to add it
 
 
 class CUDARuntimeError(RuntimeError):
@@ -316,6 +313,8 @@ class Runtime:
 
     CUDARuntimeError = CUDARuntimeError
     cudaDevAttrClockRate = 13
+    cudaDevAttrMultiProcessorCount = 16
+    cudaDevAttrMaxSharedMemoryPerMultiprocessor = 81
     cudaDevAttrMaxSharedMemoryPerBlockOptin = 97
 
     def __init__(self, gpu: Gpu) -> None:
@@ -327,7 +326,7 @@ class Runtime:
         return self._gpu.devices
 
     def deviceGetAttribute(self, attrib: int, device: int) -> int:
-        return {13: 1980000, 97: SHARED_LIMIT}[attrib]
+        return {13: 1980000, 16: 132, 81: 228 << 10, 97: SHARED_LIMIT}[attrib]
 
     def getDeviceProperties(self, device: int) -> dict[str, Any]:
         return {"name": f"NVIDIA Double {device}".encode(), "multiProcessorCount": 132}

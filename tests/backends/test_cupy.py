@@ -12,17 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from hebbit.agents import SpikingAgent, resident
-from hebbit.agents.config import AgentConfig
 from hebbit.backends import load
 from hebbit.backends.cuda_backend import RESERVE, step_bytes
 from hebbit.backends.cuda_compile import cubin
 from hebbit.backends.cuda_layout import MAX_WARPS, WARP, layout, source
 from hebbit.backends.spec import Arrays, BrainConfig, Param
-from hebbit.envs.resident import make_resident
 from hebbit.scripts import main
 from hebbit.scripts.conformance import (
     SPECIFICATION,
@@ -366,27 +362,3 @@ def test_the_options_that_cupy_adds_are_no_harm() -> None:
     made = layout(WIDE, SHARED_LIMIT)
     plain, added = cubin(made, 90), cubin(made, 90, ("-ftz=true", "--device-as-default-execution-space"))
     assert plain[1] == added[1] and len(added[1]) == 2
-
-
-def resident_agent(backend: str, brains: int = 3) -> SpikingAgent:
-    envs = make_resident("CartPole-v1", brains, autoreset_mode=AutoresetMode.DISABLED)
-    return SpikingAgent(envs, seed=2, brains=brains, backend=backend, config=AgentConfig(pool_words=5, cycles=4))
-
-
-def test_a_resident_run_is_one_launch(double: Gpu) -> None:
-    agent = resident_agent("cupy").learn(1, log_interval=None)
-    before = len(double.launched)
-    agent.learn(60, log_interval=None, reset_num_timesteps=False)
-    assert [one.kernel for one in double.launched[before:]] == ["live"]
-    expected = resident_agent("numba").learn(61, log_interval=None)
-    assert agent.digest() == expected.digest()
-    assert agent.books.returns == expected.books.returns and agent.books.begun == expected.books.begun
-
-
-def test_a_resident_trial_is_one_launch(double: Gpu) -> None:
-    agent, other = (resident_agent(name).learn(30, log_interval=None) for name in ("cupy", "numba"))
-    before = len(double.launched)
-    returns, lengths = resident.trial(agent, 2, brains=[2, 0])
-    assert [(one.kernel, one.grid) for one in double.launched[before:]] == [("trial", (2,))]
-    expected, counted = resident.trial(other, 2)
-    assert np.array_equal(returns, expected[[2, 0]]) and np.array_equal(lengths, counted[[2, 0]])

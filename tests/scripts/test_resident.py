@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from hebbit.agents import SpikingAgent
-from hebbit.scripts import resident as command
-from hebbit.scripts import resident_conformance
+from hebbit.scripts import resident_conformance, resident_population
 
 Cli = Callable[..., Any]
 SMALL = "train CartPole-v1 --resident --brains 4 --eval-episodes 3 -P pool_words=8"
@@ -38,7 +37,7 @@ def test_a_run_explains_itself(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_brains_that_have_solved_it_sleep(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "TRIALS", (1, 2))
+    monkeypatch.setattr(resident_population, "TRIALS", (1, 2))
     monkeypatch.setattr("hebbit.scripts.train.reward_threshold", lambda env_id: 15.0)
     assert cli(f"{SMALL} --steps 4000 --look 100 --run-dir run --no-plots").status == 0
     found, agent = result("run"), SpikingAgent.load("run/CartPole-v1.zip")

@@ -1,0 +1,228 @@
+"""One population in one folder: begun or found there, led to its end, and what came of it."""
+
+import argparse
+import csv
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hebbit.agents import HebbitError, resident, saving
+from hebbit.agents.errors import RunError
+from hebbit.agents.runs import RunDirectory, RunResult
+from hebbit.scripts.population import Ranking
+from hebbit.scripts.recorder import Interrupt
+from hebbit.scripts.resident_population import COLUMNS, Lives, Population, newborn, population_of, restored
+from hebbit.scripts.settings import Settings
+
+BEST_BRAIN, MEDIAN_BRAIN, CURVE = "best_brain.zip", "median_brain.zip", "learning_curve.png"
+
+
+@dataclass
+class Job:
+    """A population and the folder that is its own until it is closed."""
+
+    directory: RunDirectory
+    settings: Settings
+    lives: Lives | None
+    """None where it has come to its end before."""
+    seconds: float
+    """That it took to start and to compile."""
+
+    def close(self) -> None:
+        """End what was started for it, and let others write."""
+        if self.lives is not None:
+            self.lives.close()
+        self.directory.close()
+
+
+def begun(settings: Settings, folder: str | Path | None, arguments: argparse.Namespace) -> Job:
+    """A new run; its folder is made when nothing else can go wrong.
+
+    Raises:
+        RunError: there is a run in that folder.
+        HebbitError: it cannot be resident.
+    """
+    from hebbit.scripts.train import new_directory
+
+    began = time.perf_counter()
+    if folder is not None and (Path(folder) / "config.json").exists():
+        raise RunError(f"{folder} holds a run: go on with it by adding --resume, or choose another --run-dir")
+    lives = _lives(settings, arguments)
+    try:
+        return Job(new_directory(settings, folder), settings, lives, time.perf_counter() - began)
+    except BaseException:
+        lives.close()
+        raise
+
+
+def _lives(settings: Settings, arguments: argparse.Namespace) -> Lives:
+    """A population in this process, or in shards."""
+    if arguments.ray is None:
+        return population_of(newborn(settings, arguments.backend), settings)
+    from hebbit.scripts.resident_ray import sharded
+
+    return sharded(settings, arguments.backend, arguments.shards, arguments.ray)
+
+
+def resumed(settings: Settings, directory: RunDirectory, backend: str) -> Job:
+    """A run that goes on, if it has not come to its end.
+
+    Args:
+        settings: of the run, as they are to be from now on.
+        directory: closed if this fails.
+        backend: that goes on with it.
+
+    Raises:
+        HebbitError: what is there is no such population, or it has made more steps.
+    """
+    began = time.perf_counter()
+    try:
+        population = restored(directory.model_path, settings, backend)
+        if population.steps > settings.steps:
+            done = f"the run in {directory.path} has made {population.steps:,} steps already"
+            raise HebbitError(f"{done}: --steps must be no less, got {settings.steps:,}")
+        over = population.steps == settings.steps or population.share >= settings.until
+        if over and directory.read_result() is not None:
+            return Job(directory, settings, None, 0.0)
+        directory.write_config(asdict(settings))
+        directory.result_path.unlink(missing_ok=True)
+    except BaseException:
+        directory.close()
+        raise
+    return Job(directory, settings, population, time.perf_counter() - began)
+
+
+def work(job: Job, arguments: argparse.Namespace, folder: Path) -> int:
+    """Lead a population to its end: the exit status.
+
+    Args:
+        job: that has not come to its end.
+        arguments: of the command.
+        folder: that is named to whoever stops it.
+    """
+    lives, settings, directory = job.lives, job.settings, job.directory
+    assert lives is not None
+    with Interrupt() as interrupt:
+        _learn(lives, settings, directory, interrupt, arguments.quiet)
+        population = lives.gather()
+        _save(population, directory)
+    if interrupt.number:
+        how = resume_command(settings.env_id, folder)
+        print(f"hebbit: stopped after {lives.steps:,} steps and saved; go on with: {how}", file=sys.stderr)
+        return 128 + interrupt.number
+    _finish(population, job, arguments)
+    return 0
+
+
+def resume_command(env_id: str, folder: Path) -> str:
+    """What goes on with a run."""
+    return shlex.join(["hebbit", "train", env_id, "--run-dir", str(folder), "--resume"])
+
+
+@contextmanager
+def kept(run: Job | RunDirectory) -> Iterator[None]:
+    """Close a run in the end; whoever interrupts is told how to go on."""
+    directory = run.directory if isinstance(run, Job) else run
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"the run is kept, go on with: {resume_command(directory.env_id, directory.path)}")
+        raise
+    finally:
+        run.close()
+
+
+def _learn(lives: Lives, settings: Settings, directory: RunDirectory, interrupt: Interrupt, quiet: bool) -> None:
+    """Until all steps are made, enough brains have solved the task, or a signal comes."""
+    saved = lives.steps
+    while lives.steps < settings.steps and lives.share < settings.until and not interrupt.number:
+        # looks are at multiples, so that a run which stops in between is the same
+        due = settings.look - lives.steps % settings.look
+        some = min(due, settings.steps - lives.steps)
+        lives.live(some, some == due)
+        if not quiet:
+            steps, seconds, share, _, _, median, *_ = lives.rows[-1]
+            print(f"{int(steps):,} steps, {seconds:.1f} s: median return {median:.1f}, {share:.1%} solved", flush=True)
+        if settings.save_freq and lives.steps - saved >= settings.save_freq:
+            _save(lives.gather(), directory)
+            saved = lives.steps
+
+
+def _save(population: Population, directory: RunDirectory) -> None:
+    saving.save(population.agent, directory.model_path, {"resident": population.kept()})
+    with open(directory.progress_path, "w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *population.rows])
+
+
+def _finish(population: Population, job: Job, arguments: argparse.Namespace) -> None:
+    """Evaluate all brains, save the best and the median one, and write the result last."""
+    settings, directory, episodes = job.settings, job.directory, job.settings.eval_episodes
+    began = time.perf_counter()
+    returns = resident.trial(population.agent, episodes)[0] if episodes else np.zeros((settings.brains, 0))
+    population.trial_seconds += time.perf_counter() - began
+    ranking = Ranking(returns.mean(axis=1), population.threshold) if episodes else None
+    if ranking is not None:
+        save_chosen(population, ranking.best, directory.path / BEST_BRAIN)
+        save_chosen(population, ranking.median, directory.path / MEDIAN_BRAIN)
+    if not arguments.no_plots:
+        from hebbit.scripts.resident_figure import draw
+
+        draw(population.rows, population.threshold, settings, directory.path / CURVE)
+    result = _result(population, settings, returns) | {"start_seconds": job.seconds}
+    result["population"] = None if ranking is None else ranking.to_dict()
+    directory.write_result(result)
+    if not arguments.quiet:
+        summarize(result, ranking, settings, directory.path)
+
+
+def save_chosen(population: Population, row: int, path: Path) -> None:
+    """Save one brain alone; one that sleeps has made no more steps."""
+    alone, slept = population.agent.extract(row), int(population.solved_at[row])
+    if slept >= 0:
+        alone.num_timesteps = alone.total_steps = slept
+    saving.save(alone, path)
+
+
+def _result(population: Population, settings: Settings, returns: NDArray[np.float64]) -> dict[str, Any]:
+    agent, solved = population.agent, population.solved_at
+    made = int(np.where(solved >= 0, solved, agent.num_timesteps).sum())
+    result = RunResult(
+        env_id=settings.env_id, seed=settings.seed, steps=settings.steps, backend=agent.backend.name,
+        wall_seconds=population.train_seconds, returns=returns.ravel().tolist(),
+        reward_threshold=population.threshold, digest=agent.digest(),
+    ).to_dict()  # fmt: skip
+    seconds = population.train_seconds
+    return result | {
+        "brains": settings.brains,
+        "steps_made": made,
+        "steps_per_second": made / seconds if seconds > 0 else None,
+        "trial_seconds": population.trial_seconds,
+        "solved_at": solved.tolist(),
+    }
+
+
+def summarize(result: dict[str, Any], ranking: Ranking | None, settings: Settings, folder: Path) -> None:
+    """Say what came of a run."""
+    rate = f"{result['steps_per_second']:,.0f} steps/s" if result["steps_per_second"] else "no steps"
+    print(
+        f"{settings.env_id}, seed {settings.seed}: {settings.brains} brains, {result['steps_made']:,} steps in "
+        f"{result['wall_seconds']:.1f} s ({rate}, {result['backend']})"
+    )
+    print(f"trials took {result['trial_seconds']:.1f} s, start-up and compilation {result['start_seconds']:.1f} s")
+    solved = np.array(result["solved_at"])
+    if (solved >= 0).any():
+        median = int(np.median(solved[solved >= 0]))
+        print(f"{(solved >= 0).mean():.1%} were seen to solve it, the median after {median:,} steps")
+    if ranking is not None:
+        print(f"mean returns over {settings.eval_episodes} episodes of each brain: {ranking.text()}")
+    print(f"digest {result['digest']}")
+    files = ", ".join(sorted(path.name for path in folder.iterdir() if path.suffix in (".zip", ".png")))
+    print(f"{folder}: {files}, result.json")

@@ -1,0 +1,193 @@
+"""More resident brains than there is room for: one wave after the other, each in a folder of its own.
+
+Brains share nothing, so what they become depends on nobody beside them: the same bits as all of them at once.
+"""
+
+import argparse
+import hashlib
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hebbit.agents import HebbitError, checkpoint, saving
+from hebbit.agents.books import EPISODES_KEPT
+from hebbit.agents.errors import RunError
+from hebbit.agents.runs import RunDirectory, RunResult
+from hebbit.scripts.population import Ranking
+from hebbit.scripts.resident_job import BEST_BRAIN, MEDIAN_BRAIN, begun, kept, resumed, save_chosen, summarize, work
+from hebbit.scripts.resident_population import newborn, restored
+from hebbit.scripts.settings import Settings
+
+AT_ITS_END = "the run in {} has come to its end; go further with more --steps, or a larger --until"
+BOOKS = 16 * EPISODES_KEPT + 64
+"""Bytes of a checkpoint that a brain has not yet when it is born: episodes, and what is known of it."""
+SLACK = 1 << 20
+"""Bytes of a checkpoint for its settings, and for what is not a brain's."""
+
+
+def planned(settings: Settings, arguments: argparse.Namespace) -> Settings:
+    """The settings of a run, with the brains of a wave in them if it needs more than one.
+
+    A wave is what a checkpoint and the machine's memory hold, and a multiple of what runs at the same time, or what
+    --wave asks for.
+
+    Raises:
+        HebbitError: it cannot be resident, there is no room for one brain, or for less than --wave asks for.
+    """
+    most, at_once = room(settings, "numba" if arguments.ray else arguments.backend)
+    if most < (settings.wave or 1):
+        raise HebbitError(f"there is room for {most:,} such brains at once, got {settings.wave or 1:,}")
+    wave = settings.wave or most
+    if wave >= settings.brains:
+        return replace(settings, wave=0)
+    if arguments.ray:
+        raise HebbitError(
+            f"{wave:,} such brains are saved together, and with --ray all of them are, got {settings.brains:,}: leave "
+            "--ray out, then they live in waves, or make several runs"
+        )
+    return replace(settings, wave=settings.wave or max(wave - wave % at_once, min(wave, at_once)))
+
+
+def room(settings: Settings, backend: str) -> tuple[int, int]:
+    """Brains of a run that a checkpoint and the machine hold, and those that run at the same time."""
+    agent = newborn(replace(settings, brains=1), backend)
+    try:
+        own = sum(array.nbytes for array in (*saving.learned(agent).values(), *saving.running(agent).values()))
+        machine: Any = agent.backend
+        stream: Any = agent._stream
+        found = machine.room(agent.state, stream.world)
+        return min((checkpoint.MAX_BYTES - SLACK) // (own + BOOKS), found.held), found.at_once
+    finally:
+        agent.close()
+
+
+def shares(settings: Settings) -> list[Settings]:
+    """The settings of each wave."""
+    first, wave = settings.first, settings.wave
+    return [
+        replace(settings, brains=min(wave, settings.brains - start), first=first + start, wave=0)
+        for start in range(0, settings.brains, wave)
+    ]
+
+
+def new(settings: Settings, folder: str | None) -> RunDirectory:
+    """The folder of a run that begins."""
+    from hebbit.scripts.train import new_directory
+
+    if folder is not None and (Path(folder) / "config.json").exists():
+        raise RunError(f"{folder} holds a run: go on with it by adding --resume, or choose another --run-dir")
+    return new_directory(settings, folder)
+
+
+def run(directory: RunDirectory, settings: Settings, arguments: argparse.Namespace) -> int:
+    """Lead all waves to their end: the exit status.
+
+    Args:
+        directory: of the run; closed in the end.
+        settings: with the size of a wave.
+        arguments: of the command.
+    """
+    own, worked = shares(settings), False
+    folders = [directory.path / f"wave_{number:04d}" for number in range(len(own))]
+    with kept(directory):
+        for one, folder in zip(own, folders, strict=True):
+            with closing(_job(one, folder, arguments)) as job:
+                if job.lives is None:
+                    continue
+                worked = True
+                directory.write_config(asdict(settings))
+                directory.result_path.unlink(missing_ok=True)
+                _say(arguments, f"{folder.name} of {len(own)}: brains {one.first:,}..{one.first + one.brains - 1:,}")
+                if status := work(job, arguments, directory.path):
+                    return status
+        if not worked and directory.read_result() is not None:
+            _say(arguments, AT_ITS_END.format(directory.path))
+            return 0
+        _conclude(directory, settings, folders, arguments)
+        return 0
+
+
+def _say(arguments: argparse.Namespace, text: str) -> None:
+    if not arguments.quiet:
+        print(text, flush=True)
+
+
+def _job(settings: Settings, folder: Path, arguments: argparse.Namespace) -> Any:
+    """A wave that begins, or that goes on.
+
+    Raises:
+        RunError: what is in its folder is another one.
+    """
+    if not (folder / "config.json").exists():
+        return begun(settings, folder, arguments)
+    directory = RunDirectory.open(folder)
+    may_change = ("steps", "until")
+    stored, own = ({**each, **dict.fromkeys(may_change)} for each in (directory.read_config(), asdict(settings)))
+    if stored != own:
+        directory.close()
+        raise RunError(f"{folder} is not a wave of this run: start another run")
+    return resumed(settings, directory, arguments.backend)
+
+
+def _conclude(
+    directory: RunDirectory, settings: Settings, folders: Sequence[Path], arguments: argparse.Namespace
+) -> None:
+    """Bring together what came of the waves; the result is written last."""
+    results = [_result(folder) for folder in folders]
+    ranking = None
+    if settings.eval_episodes:
+        means = [mean for result in results for mean in result["population"]["means"]]
+        ranking = Ranking(np.array(means), results[0]["reward_threshold"])
+        for row, name in ((ranking.best, BEST_BRAIN), (ranking.median, MEDIAN_BRAIN)):
+            _save_chosen(settings, folders, row, directory, name)
+    result = combined(results, settings)
+    result["population"] = None if ranking is None else ranking.to_dict()
+    directory.write_result(result)
+    if not arguments.quiet:
+        summarize(result, ranking, settings, directory.path)
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    directory = RunDirectory.open(folder, write=False)
+    found = directory.read_result()
+    if found is None:
+        raise RunError(f"{directory.result_path} is gone: go on with the run by adding --resume")
+    return found
+
+
+def _save_chosen(settings: Settings, folders: Sequence[Path], row: int, directory: RunDirectory, name: str) -> None:
+    """Save one brain of all alone, out of its wave."""
+    wave, place = divmod(row, settings.wave)
+    path = folders[wave] / directory.model_path.name
+    population = restored(path, shares(settings)[wave], "numba")
+    with closing(population):
+        save_chosen(population, place, directory.path / name)
+
+
+def combined(results: Sequence[dict[str, Any]], settings: Settings) -> dict[str, Any]:
+    """The result of a run from those of its waves; its digest is that of their digests, one behind the other."""
+
+    def total(name: str) -> Any:
+        return sum(result[name] for result in results)
+
+    digests = [result["digest"] for result in results]
+    returns = [value for result in results for value in result["evaluation"]["returns"]]
+    first, seconds, made = results[0], total("wall_seconds"), total("steps_made")
+    whole = RunResult(
+        env_id=settings.env_id, seed=settings.seed, steps=settings.steps, backend=first["backend"],
+        wall_seconds=seconds, returns=returns, reward_threshold=first["reward_threshold"],
+        digest=hashlib.sha256("".join(digests).encode()).hexdigest(),
+    ).to_dict()  # fmt: skip
+    return whole | {
+        "brains": settings.brains,
+        "steps_made": made,
+        "steps_per_second": made / seconds if seconds > 0 else None,
+        "trial_seconds": total("trial_seconds"),
+        "start_seconds": total("start_seconds"),
+        "solved_at": [steps for result in results for steps in result["solved_at"]],
+        "waves": [{"brains": result["brains"], "digest": result["digest"]} for result in results],
+    }
