@@ -29,7 +29,7 @@ from hebbit.agents.streams import ExperienceStream
 from hebbit.agents.structure import Structure, grow
 from hebbit.agents.variety import spread
 from hebbit.backends.choice import Newborn, choose
-from hebbit.backends.spec import Arrays, Flag
+from hebbit.backends.spec import CANONICAL, Arrays, Flag
 
 EVERYONE = slice(None)
 AnyConfig = AgentConfig | Sequence[AgentConfig] | Mapping[str, Any] | str | None
@@ -182,7 +182,7 @@ class SpikingAgent:
         self._resumable: Mapping[str, NDArray[Any]] = {}
         """Running episodes of a checkpoint, until the next learn takes them up."""
         self._intensities = np.zeros((len(self.brains), self.encoder.words, LANES), np.uint8)
-        self.books = Books(self.memory.begun(self.arrays()["episode"]))
+        self.books = Books(self.memory.begun(self.arrays(["episode"])["episode"]))
 
     def _seeder(self, brain: int) -> int:
         """Seed of a brain's next episode."""
@@ -348,9 +348,9 @@ class SpikingAgent:
         finally:
             self._predictions = before
 
-    def arrays(self) -> Arrays:
-        """Canonical arrays of all brains, copied."""
-        return self.backend.export(self.state)
+    def arrays(self, names: Sequence[str] = CANONICAL) -> Arrays:
+        """Canonical arrays of all brains, or those that are named, copied."""
+        return self.backend.export(self.state, names)
 
     def digest(self) -> str:
         """SHA-256 over brains, encoder and configuration: equal for equal agents on every machine and backend."""
@@ -362,7 +362,12 @@ class SpikingAgent:
 
     @classmethod
     def load(
-        cls, path: str | Path, env: AnyEnv | None = None, backend: str = "auto", trust: bool = False
+        cls,
+        path: str | Path,
+        env: AnyEnv | None = None,
+        backend: str = "auto",
+        trust: bool = False,
+        brain: int | None = None,
     ) -> "SpikingAgent":
         """Read an agent. ``learn(.., reset_num_timesteps=False)`` then goes on in the same bits where it can.
 
@@ -371,8 +376,9 @@ class SpikingAgent:
             env: to learn in; by default the one it was made from, if that was an id.
             backend: need not be the one that wrote it.
             trust: allow environment ids and wrappers that import code from outside Gymnasium.
+            brain: position of the only one that is read of a population; it goes on alone, see :meth:`extract`.
         """
-        return saving.load(cls, Path(path), env, backend, trust)
+        return saving.load(cls, Path(path), env, backend, trust, brain)
 
     def extract(self, brain: int) -> "SpikingAgent":
         """One brain of a population as an agent of its own; it goes on in the same bits."""

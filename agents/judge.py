@@ -86,7 +86,7 @@ def running(agent: SpikingAgent, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
     _within(own, "history", 0, last)
     largest = float(np.finfo(np.float64).max)
     _within(own, "recent", -largest, largest)
-    if not all(agent.memory.begun(agent.arrays()["episode"])):
+    if not all(agent.memory.begun(agent.arrays(["episode"])["episode"])):
         raise CheckpointError("the checkpoint has a running episode of a brain that began none; use another copy")
     return own
 

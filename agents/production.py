@@ -72,7 +72,7 @@ def dual_backend(agent: SpikingAgent) -> DualBackend:
     """
     if isinstance(agent.backend, DualBackend):
         raise HebbitError("this agent is in production already: leave the other in_production() first")
-    return DualBackend(agent.backend, agent.arrays()["excitement"])
+    return DualBackend(agent.backend, agent.arrays(["excitement"])["excitement"])
 
 
 @contextmanager

@@ -105,19 +105,37 @@ def save(agent: SpikingAgent, path: Path, extra: Mapping[str, Any] | None = None
     checkpoint.write(path, meta, {**learned(agent), **episodes})
 
 
-def load(cls: type[SpikingAgent], path: Path, env: AnyEnv | None, backend: str, trust: bool) -> SpikingAgent:
+def load(
+    cls: type[SpikingAgent], path: Path, env: AnyEnv | None, backend: str, trust: bool, brain: int | None = None
+) -> SpikingAgent:
     """See :meth:`SpikingAgent.load`."""
     found = checkpoint.read(path)
-    meta = found.meta
+    meta, arrays = (found.meta, found.arrays) if brain is None else _picked(found, brain)
     spec = _described(meta.get("env"), trust) if env is None else None
-    agent = _rebuild(cls, meta, found.arrays, backend)
+    agent = _rebuild(cls, meta, arrays, backend)
     agent.num_timesteps, agent.total_steps = _count(meta, "num_timesteps"), _count(meta, "total_steps")
     agent.spec = spec
     if env is not None:
         agent.set_env(env)
     if meta.get("exact") and (env is None or _same_env(agent, meta)):
-        agent._resumable = judge.running(agent, found.arrays)
+        agent._resumable = judge.running(agent, arrays)
     return agent
+
+
+def _picked(found: checkpoint.Checkpoint, brain: int) -> tuple[dict[str, Any], Arrays]:
+    """Settings and arrays of one brain out of a checkpoint; whether they make sense is seen later."""
+    meta, arrays = found.meta, found.arrays
+    passing = {*RUNNING, *WORLD}
+    try:
+        _refuse_position(brain, len(arrays["brain"]))
+        alone, own = _one(meta, {name: array for name, array in arrays.items() if name not in passing}, brain)
+        return alone, own | (_one_running(arrays, brain) if meta.get("exact") else {})
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, HebbitError):
+            raise
+        raise CheckpointError(
+            f"the checkpoint has no whole brain {brain} ({brief(error)}); use another copy"
+        ) from error
 
 
 def _same_env(agent: SpikingAgent, meta: Mapping[str, Any]) -> bool:
@@ -228,7 +246,7 @@ def resume(agent: SpikingAgent, saved: Mapping[str, NDArray[Any]]) -> None:
     """
     stream = agent._stream
     assert stream is not None
-    books = Books(agent.memory.begun(agent.arrays()["episode"]))
+    books = Books(agent.memory.begun(agent.arrays(["episode"])["episode"]))
     if isinstance(stream, ResidentStream) != (WORLD[0] in saved):
         raise HebbitError(NOT_REPEATED)
     histories = _split(saved["history"], saved["history_lengths"])
@@ -279,17 +297,33 @@ def _total(rewards: list[float]) -> float:
 
 def extract(agent: SpikingAgent, brain: int) -> SpikingAgent:
     """See :meth:`SpikingAgent.extract`."""
-    if not 0 <= brain < len(agent.brains):
-        raise HebbitError(f"brain must be one of 0..{len(agent.brains) - 1}, got {brain}")
-    own = {name: value[brain : brain + 1] for name, value in learned(agent).items()}
+    _refuse_position(brain, len(agent.brains))
+    meta, own = _one(settings(agent), learned(agent), brain)
     # what suited a population need not suit one brain
-    meta = {**settings(agent), "config": agent.configs[brain].to_dict()}
-    meta.pop("configs", None)
     alone = _rebuild(type(agent), meta, own, agent._backend_asked_for)
     alone.spec, alone.num_timesteps, alone.total_steps = agent.spec, agent.num_timesteps, agent.total_steps
     saved = running(agent)
     if saved and agent.spec is not None:
-        histories, recent = (_split(saved[name], saved[f"{name}_lengths"]) for name in ("history", "recent"))
-        own = {name: saved[name][brain : brain + 1] for name in (*RUNNING, *WORLD) if name in saved}
-        alone._resumable = {**own, "history": histories[brain], "recent": recent[brain]}
+        alone._resumable = _one_running(saved, brain)
     return alone
+
+
+def _refuse_position(brain: int, brains: int) -> None:
+    if not 0 <= brain < brains:
+        raise HebbitError(f"brain must be one of 0..{brains - 1}, got {brain}")
+
+
+def _one(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], brain: int) -> tuple[dict[str, Any], Arrays]:
+    """Settings and learned arrays of one brain out of those of a population."""
+    alone, own = dict(meta), {name: value[brain : brain + 1] for name, value in arrays.items()}
+    if "configs" in alone:
+        shared, number = AgentConfig().replace(alone["config"]), len(arrays["brain"])
+        alone["config"] = variety.read(shared, alone.pop("configs"), number)[brain].to_dict()
+    return alone, own
+
+
+def _one_running(saved: Mapping[str, NDArray[Any]], brain: int) -> Arrays:
+    """The running episode of one brain out of those of a population."""
+    own = {name: saved[name][brain : brain + 1] for name in (*RUNNING, *WORLD) if name in saved}
+    histories, recent = (_split(saved[name], saved[f"{name}_lengths"]) for name in ("history", "recent"))
+    return {**own, "history": histories[brain], "recent": recent[brain]}

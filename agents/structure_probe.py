@@ -70,5 +70,5 @@ def spikes(agent: SpikingAgent, intensities: Sequence[NDArray[np.uint8]], flags:
     total = np.zeros((agent.brain_config.words, LANES), np.int64)
     for shown, flag in zip(intensities, flags, strict=True):
         agent.backend.step(state, shown, np.zeros(1, np.int32), np.array([flag], np.uint8))
-        total += agent.backend.export(state)["traces"][0, -1]
+        total += agent.backend.export(state, ["traces"])["traces"][0, -1]
     return total

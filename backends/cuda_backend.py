@@ -141,39 +141,40 @@ def _fill(rows: U32, config: BrainConfig, made: Layout, arrays: Arrays) -> None:
         rows[:, made.row[name] : made.row[name] + length] = part.reshape(len(rows), length)
 
 
-def from_rows(config: BrainConfig, made: Layout, rows: U32) -> Arrays:
-    """The canonical arrays back from rows of device memory."""
-    found = spec.empty_arrays(config, np.zeros(len(rows), np.uint32))
+def from_rows(config: BrainConfig, made: Layout, rows: U32, names: Sequence[str] = spec.CANONICAL) -> Arrays:
+    """The canonical arrays back from rows of device memory, or those that are named."""
+    empty = spec.empty_arrays(config, np.zeros(len(rows), np.uint32))
+    found = {name: empty[name] for name in names}
     for some in portions(config, len(rows)):
-        for name, part in _unfilled(config, made, rows[some]).items():
-            found[name][some] = part
+        for name, array in found.items():
+            array[some] = _unfilled(config, made, rows[some], name)
     return found
 
 
-def _unfilled(config: BrainConfig, made: Layout, rows: U32) -> Arrays:
-    brains, k = len(rows), config.clusters
+def _unfilled(config: BrainConfig, made: Layout, rows: U32, name: str) -> NDArray[Any]:
+    """One canonical array."""
+    brains = len(rows)
 
-    def part(name: str, *shape: int) -> U32:
-        start = made.row[name]
+    def part(place: str, *shape: int) -> U32:
+        start = made.row[place]
         return rows[:, start : start + int(np.prod(shape, dtype=np.int64))].reshape(brains, *shape)
 
-    def pairs(name: str, outputs: int, words: int) -> Arrays:
-        planes, whole = part(name, PLANES, outputs * words), (brains, outputs, words, LANES)
-        return {
-            "fractions": unpack(planes[:, :4]).astype(np.uint8).reshape(whole),
-            "weights": unpack_weights(planes[:, 4:12]).reshape(whole),
-            "traces": unpack_traces(planes[:, 12:]).reshape(whole),
-        }
-
-    inner = pairs("INNER", config.learning_units, config.learning_sources)
-    return {
-        **{name: part(name.upper(), 1)[:, 0] for name in SCALARS},
-        "generation": part("GENERATION", config.pool_words),
-        "excitement": unpack(part("EXCITEMENT", 4, config.carried_words)).astype(np.uint8),
-        **pairs("PAIRS", config.outputs, config.words),
-        **{f"inner_{name}": array for name, array in inner.items()},
-        **{name: part(name.upper(), k).view(np.int32) for name in ("value", "surprise")},
-    }
+    if name in SCALARS:
+        return part(name.upper(), 1)[:, 0]
+    if name in ("value", "surprise"):
+        return part(name.upper(), config.clusters).view(np.int32)
+    if name == "generation":
+        return part("GENERATION", config.pool_words)
+    if name == "excitement":
+        return unpack(part("EXCITEMENT", 4, config.carried_words)).astype(np.uint8)
+    inner = name.startswith("inner_")
+    outputs, words = (config.learning_units, config.learning_sources) if inner else (config.outputs, config.words)
+    planes = part("INNER" if inner else "PAIRS", PLANES, outputs * words)
+    if name.endswith("weights"):
+        array: NDArray[Any] = unpack_weights(planes[:, 4:12])
+    else:
+        array = unpack_traces(planes[:, 12:]) if name.endswith("traces") else unpack(planes[:, :4]).astype(np.uint8)
+    return array.reshape(brains, outputs, words, LANES)
 
 
 def group_table(groups: tuple[int, ...]) -> I32:
@@ -243,9 +244,9 @@ class DeviceBackend:
                 "are free; use fewer, smaller brains, or the backend numba"
             )
 
-    def export(self, state: DeviceState) -> Arrays:
+    def export(self, state: DeviceState, names: Sequence[str] = spec.CANONICAL) -> Arrays:
         """See :class:`hebbit.backends.spec.Backend`."""
-        return from_rows(state.config, state.layout, self._machine.download(state.memory))
+        return from_rows(state.config, state.layout, self._machine.download(state.memory), names)
 
     def step(self, state: DeviceState, intensities: U8, rewards: I32, flags: U8, forced: I32 | None = None) -> I32:
         """See :class:`hebbit.backends.spec.Backend`."""

@@ -8,7 +8,7 @@ import functools
 import itertools
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -200,19 +200,20 @@ class NumbaBackend:
         for name, view in self._numbers(state).items():
             view[:] = np.asarray(arrays[name]).astype(view.dtype)
 
-    def export(self, state: NumbaState) -> Arrays:
+    def export(self, state: NumbaState, names: Sequence[str] = spec.CANONICAL) -> Arrays:
         """See :class:`hebbit.backends.spec.Backend`."""
-        places = self._places(state.config)
-        shown = {name: from_blocks(view, places[name]) for name, view in self._parts(state).items()}
-        arrays: Arrays = {
-            **{n: unpack(shown[n]).astype(np.uint8) for n in ("excitement", "fractions", "inner_fractions")},
-            **{name: unpack_weights(shown[name]) for name in ("weights", "inner_weights")},
-            **{name: unpack_traces(shown[name]) for name in ("traces", "inner_traces")},
-            **{name: view.copy() for name, view in self._numbers(state).items()},
-        }
-        for name in ("value", "surprise", "collected"):
-            arrays[name] = arrays[name].view(np.int32)
-        return {name: arrays[name] for name in spec.CANONICAL}
+        places, parts, numbers = self._places(state.config), self._parts(state), self._numbers(state)
+
+        def one(name: str) -> NDArray[Any]:
+            if name in numbers:
+                kind = np.int32 if name in ("value", "surprise", "collected") else np.uint32
+                return numbers[name].copy().view(kind)
+            planes = from_blocks(parts[name], places[name])
+            if name.endswith("weights"):
+                return unpack_weights(planes)
+            return unpack_traces(planes) if name.endswith("traces") else unpack(planes).astype(np.uint8)
+
+        return {name: one(name) for name in names}
 
     def step(
         self,

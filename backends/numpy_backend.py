@@ -1,6 +1,6 @@
 """The specification as a backend: :mod:`hebbit.backends.equations` strung together, brain after brain."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,9 +122,9 @@ class NumpyBackend:
         echoes = [echo_sources(config, (seed, int(brain))) for brain in own["brain"]]
         return NumpyState(config, np.array(params, np.int32), seed, own, wirings, echoes)
 
-    def export(self, state: NumpyState) -> Arrays:
+    def export(self, state: NumpyState, names: Sequence[str] = spec.CANONICAL) -> Arrays:
         """See :class:`hebbit.backends.spec.Backend`."""
-        return {name: np.array(state.arrays[name]) for name in spec.CANONICAL}
+        return {name: np.array(state.arrays[name]) for name in names}
 
     def step(
         self,

@@ -3,7 +3,7 @@
 Evidence may change it, but here first and with a new :data:`CONTRACT_VERSION`, which checkpoints carry.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
@@ -258,8 +258,8 @@ class Backend(Protocol):
     def create(self, config: BrainConfig, params: NDArray[np.int32], seed: int, arrays: Mapping[str, Any]) -> Any:
         """A state of this backend from canonical arrays (copied), params [R, K, Param] and a seed of 32 bits."""
 
-    def export(self, state: Any) -> Arrays:
-        """Copies of the canonical arrays."""
+    def export(self, state: Any, names: Sequence[str] = CANONICAL) -> Arrays:
+        """Copies of the canonical arrays, or of those that are named."""
 
     def step(
         self,

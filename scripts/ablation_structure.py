@@ -214,7 +214,7 @@ def trained(task: Task, arm: str, seed: int, options: argparse.Namespace) -> Row
         "greedy": float(greedy.mean()),
         "greedy_std": float(greedy.std()),
         "training_return": tools.finite(agent.books.mean_return()),
-        "rewired": int((agent.arrays()["generation"] & 0xFFFF).sum()),
+        "rewired": int((agent.arrays(["generation"])["generation"] & 0xFFFF).sum()),
         "training_cpu_seconds": round(clock.cpu, 3),
         "digest": agent.digest(),
     }

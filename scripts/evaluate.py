@@ -113,6 +113,8 @@ def _checkpoint_of(run: RunDirectory, brain: str | int | None) -> Path:
         return path
     if isinstance(brain, str):
         raise RunError(f"{run.path} has no {path.name}: only a population that has finished has it; leave --brain out")
+    if (run.path / "wave_0000").is_dir():
+        raise RunError(f"the brains of {run.path} lived in waves: name one, such as {run.path / 'wave_0000'}")
     raise RunError(f"{run.path} has no checkpoint yet: wait for its first, or go on with it by hebbit train --resume")
 
 

@@ -88,7 +88,7 @@ def _pool(agent: SpikingAgent) -> list[Row]:
     """Pool words, those that were pruned, and those that drew new sources."""
     left, born_with = agent.brain_config.pool_words, int(agent.structure.words[0])
     pruned = f", {born_with - left:,} of {born_with:,} pruned" if born_with > left else ""
-    generations = agent.arrays()["generation"][0] & 0xFFFF
+    generations = agent.arrays(["generation"])["generation"][0] & 0xFFFF
     renewed = int(np.count_nonzero(generations))
     rows = [("pool words", f"{left:,} in use{pruned}")]
     if renewed:
@@ -100,7 +100,7 @@ def _pool(agent: SpikingAgent) -> list[Row]:
 
 def _synapses(agent: SpikingAgent) -> list[Row]:
     config = agent.brain_config
-    generation = agent.arrays()["generation"][0]
+    generation = agent.arrays(["generation"])["generation"][0]
     fixed = int(wire(config, generation, (agent.seed, int(agent.brains[0]))).slots.sum()) * LANES
     plastic = plastic_synapses(config)
     return [("synapses", f"{fixed + plastic:,}: {fixed:,} fixed (recomputed, not stored), {plastic:,} that learn")]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hebbit.agents import HebbitError, resident, saving
+from hebbit.agents import HebbitError, SpikingAgent, resident, saving
 from hebbit.agents.errors import RunError
 from hebbit.agents.runs import RunDirectory, RunResult
 from hebbit.scripts.population import Ranking
@@ -170,8 +170,8 @@ def _finish(population: Population, job: Job, arguments: argparse.Namespace) -> 
     population.trial_seconds += time.perf_counter() - began
     ranking = Ranking(returns.mean(axis=1), population.threshold) if episodes else None
     if ranking is not None:
-        save_chosen(population, ranking.best, directory.path / BEST_BRAIN)
-        save_chosen(population, ranking.median, directory.path / MEDIAN_BRAIN)
+        for row, name in ((ranking.best, BEST_BRAIN), (ranking.median, MEDIAN_BRAIN)):
+            save_alone(population.agent.extract(row), int(population.solved_at[row]), directory.path / name)
     if not arguments.no_plots:
         from hebbit.scripts.resident_figure import draw
 
@@ -183,11 +183,10 @@ def _finish(population: Population, job: Job, arguments: argparse.Namespace) -> 
         summarize(result, ranking, settings, directory.path)
 
 
-def save_chosen(population: Population, row: int, path: Path) -> None:
-    """Save one brain alone; one that sleeps has made no more steps."""
-    alone, slept = population.agent.extract(row), int(population.solved_at[row])
-    if slept >= 0:
-        alone.num_timesteps = alone.total_steps = slept
+def save_alone(alone: SpikingAgent, solved_at: int, path: Path) -> None:
+    """Save one brain of a population; one that sleeps has made no more steps."""
+    if solved_at >= 0:
+        alone.num_timesteps = alone.total_steps = solved_at
     saving.save(alone, path)
 
 

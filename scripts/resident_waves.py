@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from hebbit.agents import HebbitError, checkpoint, saving
+from hebbit.agents import HebbitError, SpikingAgent, checkpoint, saving
 from hebbit.agents.books import EPISODES_KEPT
 from hebbit.agents.errors import RunError
 from hebbit.agents.runs import RunDirectory, RunResult
 from hebbit.scripts.population import Ranking
-from hebbit.scripts.resident_job import BEST_BRAIN, MEDIAN_BRAIN, begun, kept, resumed, save_chosen, summarize, work
-from hebbit.scripts.resident_population import newborn, restored
+from hebbit.scripts.resident_job import BEST_BRAIN, MEDIAN_BRAIN, begun, kept, resumed, save_alone, summarize, work
+from hebbit.scripts.resident_population import newborn
 from hebbit.scripts.settings import Settings
 
 AT_ITS_END = "the run in {} has come to its end; go further with more --steps, or a larger --until"
@@ -138,13 +138,15 @@ def _conclude(
 ) -> None:
     """Bring together what came of the waves; the result is written last."""
     results = [_result(folder) for folder in folders]
-    ranking = None
+    result, ranking = combined(results, settings), None
     if settings.eval_episodes:
-        means = [mean for result in results for mean in result["population"]["means"]]
-        ranking = Ranking(np.array(means), results[0]["reward_threshold"])
+        means = [mean for one in results for mean in one["population"]["means"]]
+        ranking = Ranking(np.array(means), result["reward_threshold"])
         for row, name in ((ranking.best, BEST_BRAIN), (ranking.median, MEDIAN_BRAIN)):
-            _save_chosen(settings, folders, row, directory, name)
-    result = combined(results, settings)
+            wave, place = divmod(row, settings.wave)
+            model = folders[wave] / directory.model_path.name
+            alone = SpikingAgent.load(model, backend="numba", brain=place)
+            save_alone(alone, result["solved_at"][row], directory.path / name)
     result["population"] = None if ranking is None else ranking.to_dict()
     directory.write_result(result)
     if not arguments.quiet:
@@ -157,15 +159,6 @@ def _result(folder: Path) -> dict[str, Any]:
     if found is None:
         raise RunError(f"{directory.result_path} is gone: go on with the run by adding --resume")
     return found
-
-
-def _save_chosen(settings: Settings, folders: Sequence[Path], row: int, directory: RunDirectory, name: str) -> None:
-    """Save one brain of all alone, out of its wave."""
-    wave, place = divmod(row, settings.wave)
-    path = folders[wave] / directory.model_path.name
-    population = restored(path, shares(settings)[wave], "numba")
-    with closing(population):
-        save_chosen(population, place, directory.path / name)
 
 
 def combined(results: Sequence[dict[str, Any]], settings: Settings) -> dict[str, Any]:

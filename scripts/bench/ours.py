@@ -95,7 +95,7 @@ def _delivered(agent: SpikingAgent, intensities: Any) -> int:
     """Spikes of sensory and echo words delivered to the pool and to the learning units."""
     key = (agent.seed, int(agent.brains[0]))
     config, params = agent.brain_config, agent.state.params[0]
-    wiring = wire(config, agent.arrays()["generation"][0], key)
+    wiring = wire(config, agent.arrays(["generation"])["generation"][0], key)
     # all greedy answers draw the same phases, those of presentation 0
     clock = Clock(0, Stream.EVALUATION, key, True)
     cycles = range(config.cycles) if config.learning_words else ()

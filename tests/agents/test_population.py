@@ -1,5 +1,6 @@
 """Many brains side by side: each gives the bits that it gives alone."""
 
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -9,6 +10,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from hebbit.agents import EnvSpec, HebbitError, SpikingAgent
 from hebbit.agents.callbacks import BaseCallback
+from hebbit.agents.config import AgentConfig
 
 CONFIG = {"pool_words": 4, "warmup": 200}
 CARTPOLE = "CartPole-v1"
@@ -140,3 +142,21 @@ def test_steps_are_counted_for_each_brain() -> None:
     agent = population().learn(10)
     assert (agent.num_timesteps, agent.total_steps) == (10, 10)
     assert agent.arrays()["presentation"].min() >= 11
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", EnvSpec("CartPole-v1", resident=True)], ids=["ordinary", "resident"])
+def test_one_brain_is_read_alone(env: Any, tmp_path: Path) -> None:
+    """The same as the brain that is taken out of the whole population."""
+    configs = [AgentConfig(pool_words=4, gamma=gamma) for gamma in (0.9, 0.95, 0.97)]
+    agent = SpikingAgent(env, seed=4, brains=3, config=configs).learn(150, log_interval=None)
+    agent.save(tmp_path / "a.zip")
+    for brain in range(3):
+        alone, whole = SpikingAgent.load(tmp_path / "a.zip", brain=brain), agent.extract(brain)
+        assert alone.brains.tolist() == [brain] and alone.digest() == whole.digest()
+        assert alone.config.gamma == configs[brain].gamma
+        for one in (alone, whole):
+            one.learn(100, log_interval=None, reset_num_timesteps=False)
+        assert alone.digest() == whole.digest() and alone.books.recent == whole.books.recent
+    for brain in (-1, 3):
+        with pytest.raises(HebbitError, match="one of 0..2"):
+            SpikingAgent.load(tmp_path / "a.zip", brain=brain)

@@ -1,7 +1,7 @@
 """The command that compares backends: it covers what it claims to, and it finds faults."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hebbit import backends
 from hebbit.backends.numpy_backend import NumpyBackend
-from hebbit.backends.spec import RANGES, Arrays, Flag, Param
+from hebbit.backends.spec import CANONICAL, RANGES, Arrays, Flag, Param
 from hebbit.scripts import conformance
 from hebbit.scripts.conformance import Dice, differing_bits, random_case, random_observed
 
@@ -21,9 +21,9 @@ CASES = 300
 class Flawed(NumpyBackend):
     """One bit of one weight is wrong."""
 
-    def export(self, state: Any) -> Arrays:
+    def export(self, state: Any, names: Sequence[str] = CANONICAL) -> Arrays:
         """Flip the lowest bit of the first weight."""
-        arrays = super().export(state)
+        arrays = super().export(state, names)
         arrays["weights"].flat[0] ^= 1
         return arrays
 

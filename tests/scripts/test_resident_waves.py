@@ -88,6 +88,14 @@ def test_waves_that_are_interrupted_say_how_to_go_on(cli: Cli, monkeypatch: pyte
     assert_same_as_one(cli, 100)
 
 
+def test_waves_are_evaluated_one_by_one(cli: Cli) -> None:
+    assert cli(f"{SMALL} --steps 100 --wave 2 --run-dir waves").status == 0
+    status, _, err = cli("evaluate waves --episodes 1")
+    assert status != 0 and "name one, such as waves/wave_0000" in err
+    for words in ("waves/wave_0002", "waves/wave_0001 --brain 1", "waves --brain best"):
+        assert cli(f"evaluate {words} --episodes 1").status == 0
+
+
 def test_waves_go_further(cli: Cli) -> None:
     assert cli(f"{SMALL} --steps 250 --wave 2 --run-dir waves").status == 0
     status, _, err = cli(f"{GO_ON} --steps 600")
