@@ -26,10 +26,10 @@ def fade(agent: SpikingAgent) -> None:
 
     What learning words say does not fade: these weights are their credit, and without it they would learn nothing.
     """
-    arrays, words = agent.arrays(), agent.brain_config.words - agent.brain_config.learning_words
+    arrays, words = agent.arrays(["weights", "fractions"]), agent.brain_config.words - agent.brain_config.learning_words
     weights, fractions = arrays["weights"][:, :-1, :words], arrays["fractions"][:, :-1, :words]
     # in sixteenths of a weight step, towards the middle of those that are read as zero
     fine = (weights.astype(np.int32) << FRACTION_BITS) + fractions - HALF
     left = np.floor(fine * (1.0 - agent.config.actor_fading) + 0.5).astype(np.int32) + HALF
     weights[...], fractions[...] = left >> FRACTION_BITS, left & FRACTION_MAX
-    agent._make_state(agent.state.params, arrays)
+    agent.backend.refill(agent.state, arrays)

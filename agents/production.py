@@ -38,7 +38,7 @@ class DualBackend:
         """
         self.backend = backend
         self.name, self.create, self.export = backend.name, backend.create, backend.export
-        self.run, self.predict = backend.run, backend.predict
+        self.run, self.predict, self.refill = backend.run, backend.predict, backend.refill
         self._excitement = excitement
 
     def step(

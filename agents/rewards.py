@@ -50,7 +50,7 @@ SLACK = 0.32
 FORGETTING = 2.0**-14
 """Share of what is known that each reward replaces: a freak, or a clumsy youth, does not count for ever."""
 EVERY = 256
-"""Rewards between two looks at an old scale: where it changes, brains are exported and created again."""
+"""Rewards between two looks at an old scale: where it changes, brains are exported and filled again."""
 
 
 @dataclass(slots=True)
@@ -227,10 +227,10 @@ def rescale(agent: SpikingAgent, factors: Mapping[int, float]) -> None:
     critic's weights shrink towards the optimism that they were born with, not towards 0.
 
     Args:
-        agent: whose backend creates the brains again; between two presentations.
+        agent: changed; between two presentations.
         factors: by position of the brain, powers of two.
     """
-    arrays = agent.arrays()
+    arrays = agent.arrays(["weights", "fractions", "value", "surprise", "collected"])
     for row, factor in factors.items():
         centre = round(agent.configs[row].optimism) if factor < 1 else 0
         _multiply_weights(arrays["weights"][row, -1], arrays["fractions"][row, -1], factor, centre)
@@ -239,7 +239,7 @@ def rescale(agent: SpikingAgent, factors: Mapping[int, float]) -> None:
         _multiply(arrays["collected"][row : row + 1], factor, (-DOPAMINE_LIMIT, DOPAMINE_LIMIT))
         for moments in (*agent.memory.episodes[row], *agent.memory.running[row]):
             _multiply(moments.rewards, factor, (-REWARD_LIMIT, REWARD_LIMIT))
-    agent._make_state(agent.state.params, arrays)
+    agent.backend.refill(agent.state, arrays)
 
 
 def _multiply_weights(weights: NDArray[np.int8], fractions: NDArray[np.uint8], factor: float, centre: int) -> None:

@@ -74,7 +74,7 @@ class BackendTap:
         """Take the backend, the brain's position, and who hears it while ``busy()``."""
         self.backend, self.row, self.stream, self.hear, self.busy = backend, row, stream, hear, busy
         self.name, self.create, self.export = backend.name, backend.create, backend.export
-        self.run, self.predict = backend.run, backend.predict
+        self.run, self.predict, self.refill = backend.run, backend.predict, backend.refill
 
     def step(
         self,

@@ -16,7 +16,12 @@ from hebbit.backends.spec import LANES, Arrays, BrainConfig, Flag, Prediction
 I32 = NDArray[np.int32]
 U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
-SCALARS = ("brain", "episode", "presentation", "collected")
+PLANES_OF = {
+    f"{prefix}{name}": planes
+    for prefix in ("", "inner_")
+    for name, planes in (("fractions", slice(0, 4)), ("weights", slice(4, 12)), ("traces", slice(12, PLANES)))
+}
+"""Which planes of all pairs of output and word are whose."""
 AT_ONCE = 1 << 22
 """Synapses that are turned into planes at once: on the way, each takes some bytes."""
 RESERVE = 64 << 20
@@ -110,35 +115,42 @@ def portions(config: BrainConfig, brains: int) -> Iterator[slice]:
 
 def to_rows(config: BrainConfig, made: Layout, arrays: Mapping[str, Any]) -> U32:
     """Canonical arrays as the rows of device memory: uint32 [R, ROW_LENGTH]."""
-    own = {name: np.asarray(arrays[name]) for name in spec.CANONICAL}
-    brains = len(own["brain"])
-    rows = np.zeros((brains, made.row["LENGTH"]), np.uint32)
-    for some in portions(config, brains):
-        _fill(rows[some], config, made, {name: array[some] for name, array in own.items()})
+    rows = np.zeros((len(arrays["brain"]), made.row["LENGTH"]), np.uint32)
+    fill_rows(config, made, {name: arrays[name] for name in spec.CANONICAL}, rows)
     return rows
 
 
-def _fill(rows: U32, config: BrainConfig, made: Layout, arrays: Arrays) -> None:
-    def pairs(prefix: str) -> U32:
-        """The planes of all pairs: fractions, then weights, then traces."""
-        outputs, words = arrays[prefix + "weights"].shape[1:3]
-        weights, traces, fractions = (
-            arrays[prefix + name].reshape(len(rows), outputs * words, LANES)
-            for name in ("weights", "traces", "fractions")
-        )
-        return np.concatenate([pack(fractions, spec.FRACTION_BITS), pack(weights, 8), pack_traces(traces)], axis=1)
+def fill_rows(config: BrainConfig, made: Layout, arrays: Mapping[str, Any], rows: U32) -> None:
+    """Put some canonical arrays into such rows."""
+    own = {name: np.asarray(array) for name, array in arrays.items()}
+    for some in portions(config, len(rows)):
+        for name, array in own.items():
+            _place(config, made, rows[some], name)[...] = _words(config, name, array[some])
 
-    parts = {
-        "PAIRS": pairs(""),
-        "INNER": pairs("inner_"),
-        "EXCITEMENT": pack(arrays["excitement"], 4),
-        "GENERATION": arrays["generation"].astype(np.uint32),
-        **{name.upper(): arrays[name].astype(np.int32).view(np.uint32) for name in ("value", "surprise")},
-        **{name.upper(): arrays[name].astype(np.uint32) for name in SCALARS},
-    }
-    for name, part in parts.items():
-        length = int(np.prod(part.shape[1:], dtype=np.int64))
-        rows[:, made.row[name] : made.row[name] + length] = part.reshape(len(rows), length)
+
+def _words(config: BrainConfig, name: str, array: NDArray[Any]) -> U32:
+    """A canonical array as it lies in rows: numbers, or planes [R, planes, words]."""
+    if name in PLANES_OF:
+        flat = array.reshape(len(array), -1, LANES)
+        return pack_traces(flat) if name.endswith("traces") else pack(flat, PLANES_OF[name].stop - PLANES_OF[name].start)
+    if name == "excitement":
+        return pack(array, 4)
+    return array.astype(np.int64).astype(np.uint32).reshape(len(array), -1)
+
+
+def _place(config: BrainConfig, made: Layout, rows: U32, name: str) -> U32:
+    """A view of where a canonical array lies in rows."""
+    if name in PLANES_OF:
+        inner = name.startswith("inner_")
+        pairs = config.learning_units * config.learning_sources if inner else config.outputs * config.words
+        start = made.row["INNER" if inner else "PAIRS"]
+        whole = rows[:, start : start + PLANES * pairs].reshape(len(rows), PLANES, pairs)
+        return whole[:, PLANES_OF[name]]
+    start, words = made.row[name.upper()], config.carried_words
+    if name == "excitement":
+        return rows[:, start : start + 4 * words].reshape(len(rows), 4, words)
+    length = {"generation": config.pool_words, "value": config.clusters, "surprise": config.clusters}.get(name, 1)
+    return rows[:, start : start + length]
 
 
 def from_rows(config: BrainConfig, made: Layout, rows: U32, names: Sequence[str] = spec.CANONICAL) -> Arrays:
@@ -147,34 +159,19 @@ def from_rows(config: BrainConfig, made: Layout, rows: U32, names: Sequence[str]
     found = {name: empty[name] for name in names}
     for some in portions(config, len(rows)):
         for name, array in found.items():
-            array[some] = _unfilled(config, made, rows[some], name)
+            part = _unfilled(config, made, rows[some], name)
+            array[some] = part.astype(array.dtype).reshape(array[some].shape)
     return found
 
 
 def _unfilled(config: BrainConfig, made: Layout, rows: U32, name: str) -> NDArray[Any]:
-    """One canonical array."""
-    brains = len(rows)
-
-    def part(place: str, *shape: int) -> U32:
-        start = made.row[place]
-        return rows[:, start : start + int(np.prod(shape, dtype=np.int64))].reshape(brains, *shape)
-
-    if name in SCALARS:
-        return part(name.upper(), 1)[:, 0]
-    if name in ("value", "surprise"):
-        return part(name.upper(), config.clusters).view(np.int32)
-    if name == "generation":
-        return part("GENERATION", config.pool_words)
-    if name == "excitement":
-        return unpack(part("EXCITEMENT", 4, config.carried_words)).astype(np.uint8)
-    inner = name.startswith("inner_")
-    outputs, words = (config.learning_units, config.learning_sources) if inner else (config.outputs, config.words)
-    planes = part("INNER" if inner else "PAIRS", PLANES, outputs * words)
-    if name.endswith("weights"):
-        array: NDArray[Any] = unpack_weights(planes[:, 4:12])
-    else:
-        array = unpack_traces(planes[:, 12:]) if name.endswith("traces") else unpack(planes[:, :4]).astype(np.uint8)
-    return array.reshape(brains, outputs, words, LANES)
+    """One canonical array of some rows."""
+    words = _place(config, made, rows, name)
+    if name in PLANES_OF:
+        if name.endswith("weights"):
+            return unpack_weights(words)
+        return unpack_traces(words) if name.endswith("traces") else unpack(words)
+    return unpack(words) if name == "excitement" else words
 
 
 def group_table(groups: tuple[int, ...]) -> I32:
@@ -247,6 +244,12 @@ class DeviceBackend:
     def export(self, state: DeviceState, names: Sequence[str] = spec.CANONICAL) -> Arrays:
         """See :class:`hebbit.backends.spec.Backend`."""
         return from_rows(state.config, state.layout, self._machine.download(state.memory), names)
+
+    def refill(self, state: DeviceState, arrays: Mapping[str, Any]) -> None:
+        """See :class:`hebbit.backends.spec.Backend`."""
+        rows = np.array(self._machine.download(state.memory))
+        fill_rows(state.config, state.layout, arrays, rows)
+        state.memory = self._machine.upload(rows)
 
     def step(self, state: DeviceState, intensities: U8, rewards: I32, flags: U8, forced: I32 | None = None) -> I32:
         """See :class:`hebbit.backends.spec.Backend`."""

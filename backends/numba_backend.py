@@ -152,7 +152,7 @@ class NumbaBackend:
         names = zip(state.wires, arrays["generation"], arrays["brain"], state.params, strict=True)
         for row, generation, brain, own in names:
             row[:] = wire_row(config, generation, (seed, int(brain)), sizes, own)
-        self._fill(state, arrays)
+        self.refill(state, {name: arrays[name] for name in spec.CANONICAL})
         return state
 
     @staticmethod
@@ -192,13 +192,16 @@ class NumbaBackend:
         shapes |= {"generation": (config.pool_words,), "value": (config.clusters,), "surprise": (config.clusters,)}
         return {name: section(state, Size[name.upper()], shape) for name, shape in shapes.items()}
 
-    def _fill(self, state: NumbaState, arrays: Mapping[str, Any]) -> None:
-        places = self._places(state.config)
-        for name, view in self._parts(state).items():
-            planes = pack_traces(arrays[name]) if "traces" in name else pack(arrays[name], view.shape[-2])
+    def refill(self, state: NumbaState, arrays: Mapping[str, Any]) -> None:
+        """See :class:`hebbit.backends.spec.Backend`."""
+        places, parts, numbers = self._places(state.config), self._parts(state), self._numbers(state)
+        for name, array in arrays.items():
+            if name in numbers:
+                numbers[name][:] = np.asarray(array).astype(np.uint32)
+                continue
+            view = parts[name]
+            planes = pack_traces(array) if name.endswith("traces") else pack(array, view.shape[-2])
             view[:] = to_blocks(planes, places[name], view.shape[-3])
-        for name, view in self._numbers(state).items():
-            view[:] = np.asarray(arrays[name]).astype(view.dtype)
 
     def export(self, state: NumbaState, names: Sequence[str] = spec.CANONICAL) -> Arrays:
         """See :class:`hebbit.backends.spec.Backend`."""

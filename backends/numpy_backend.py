@@ -126,6 +126,11 @@ class NumpyBackend:
         """See :class:`hebbit.backends.spec.Backend`."""
         return {name: np.array(state.arrays[name]) for name in names}
 
+    def refill(self, state: NumpyState, arrays: Mapping[str, Any]) -> None:
+        """See :class:`hebbit.backends.spec.Backend`."""
+        for name, array in arrays.items():
+            state.arrays[name][...] = array
+
     def step(
         self,
         state: NumpyState,

@@ -261,6 +261,12 @@ class Backend(Protocol):
     def export(self, state: Any, names: Sequence[str] = CANONICAL) -> Arrays:
         """Copies of the canonical arrays, or of those that are named."""
 
+    def refill(self, state: Any, arrays: Mapping[str, Any]) -> None:
+        """Take over canonical arrays, what is not named stays; brain and generation, which say the wiring, must stay.
+
+        Nothing is checked: whoever changes what :meth:`export` gave keeps within its ranges.
+        """
+
     def step(
         self,
         state: Any,

@@ -72,7 +72,7 @@ class Ear:
     """A backend that notes the steps that it is asked for."""
 
     def __init__(self, backend: Backend) -> None:
-        self.backend, self.name = backend, backend.name
+        self.backend, self.name, self.refill = backend, backend.name, backend.refill
         self.create, self.export, self.run, self.predict = (
             backend.create, backend.export, backend.run, backend.predict,
         )  # fmt: skip

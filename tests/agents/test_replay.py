@@ -70,7 +70,7 @@ class Ear:
     """A backend that notes what each brain is shown."""
 
     def __init__(self, backend: Backend, brains: int) -> None:
-        self.backend, self.name = backend, backend.name
+        self.backend, self.name, self.refill = backend, backend.name, backend.refill
         self.create, self.export, self.predict = backend.create, backend.export, backend.predict
         self.shown: list[list[Shown]] = [[] for _ in range(brains)]
 
