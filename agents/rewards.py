@@ -228,7 +228,7 @@ def rescale(agent: SpikingAgent, factors: Mapping[int, float]) -> None:
 
     Args:
         agent: changed; between two presentations.
-        factors: by position of the brain, powers of two.
+        factors: by position of the brain; powers of two where a brain learns alone.
     """
     arrays = agent.arrays(["weights", "fractions", "value", "surprise", "collected"])
     for row, factor in factors.items():
@@ -243,11 +243,16 @@ def rescale(agent: SpikingAgent, factors: Mapping[int, float]) -> None:
 
 
 def _multiply_weights(weights: NDArray[np.int8], fractions: NDArray[np.uint8], factor: float, centre: int) -> None:
-    """The same of weights with their fractions, about a centre and a half: what readouts take for the centre."""
+    """The same of weights with their fractions."""
     fine = (weights.astype(np.int32) << FRACTION_BITS) + fractions
+    stretch(fine, factor, centre)
+    weights[...], fractions[...] = fine >> FRACTION_BITS, fine & FRACTION_MAX
+
+
+def stretch(fine: NDArray[np.int32], factor: float, centre: int) -> None:
+    """Multiply weights in sixteenths of a step, about a centre and a half: what readouts take for the centre."""
     limits = WEIGHT_MIN << FRACTION_BITS, (WEIGHT_MAX << FRACTION_BITS) + FRACTION_MAX
     _multiply(fine, factor, limits, (centre << FRACTION_BITS) + HALF)
-    weights[...], fractions[...] = fine >> FRACTION_BITS, fine & FRACTION_MAX
 
 
 def _multiply(integers: NDArray[Any], factor: float, limits: tuple[int, int], centre: int = 0) -> None:

@@ -131,8 +131,8 @@ def fill_rows(config: BrainConfig, made: Layout, arrays: Mapping[str, Any], rows
 def _words(config: BrainConfig, name: str, array: NDArray[Any]) -> U32:
     """A canonical array as it lies in rows: numbers, or planes [R, planes, words]."""
     if name in PLANES_OF:
-        flat = array.reshape(len(array), -1, LANES)
-        return pack_traces(flat) if name.endswith("traces") else pack(flat, PLANES_OF[name].stop - PLANES_OF[name].start)
+        flat, planes = array.reshape(len(array), -1, LANES), PLANES_OF[name]
+        return pack_traces(flat) if name.endswith("traces") else pack(flat, planes.stop - planes.start)
     if name == "excitement":
         return pack(array, 4)
     return array.astype(np.int64).astype(np.uint32).reshape(len(array), -1)

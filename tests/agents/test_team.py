@@ -1,0 +1,193 @@
+"""Teams: several environments teach one brain."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode
+
+from hebbit.agents import EnvSpec, HebbitError, SpikingAgent, team
+from hebbit.agents.config import AgentConfig
+from hebbit.agents.rewards import Gauge
+from hebbit.agents.saving import learned
+from hebbit.backends.spec import FRACTION_BITS
+from hebbit.envs.resident import make_resident
+
+CARTPOLE = EnvSpec("CartPole-v1", resident=True)
+TINY: dict[str, Any] = {"pool_words": 3, "cycles": 3}
+RICH: dict[str, Any] = {
+    **TINY, "clusters": 2, "echo_delay": 1, "echo_pool": 1, "learning_words": 1, "reads": "all", "ranges": "adaptive",
+    "warmup": 300,
+}  # fmt: skip
+
+
+def newborn(env: Any = CARTPOLE, brains: int = 1, backend: str = "numba", **settings: Any) -> SpikingAgent:
+    return SpikingAgent(env, seed=5, brains=brains, backend=backend, config=AgentConfig(**{**TINY, **settings}))
+
+
+def fine(agent: SpikingAgent) -> Any:
+    arrays = agent.arrays()
+    return (arrays["weights"].astype(int) << FRACTION_BITS) + arrays["fractions"]
+
+
+def changes(agent: SpikingAgent, other: SpikingAgent) -> list[str]:
+    own, others = learned(agent), learned(other)
+    return [name for name, array in own.items() if not np.array_equal(array, others[name])]
+
+
+@pytest.mark.parametrize("settings", [{}, {**RICH}], ids=["plain", "rich"])
+def test_a_team_of_one_learns_what_one_learns(settings: dict[str, Any]) -> None:
+    alone = newborn(**settings).learn(500, log_interval=None)
+    agent = newborn(**settings)
+    team.learn(agent, 500, environments=1, every=70)
+    # ranges are found from sums, so their last digits may differ
+    assert [name for name in changes(agent, alone) if not name.startswith("encoder_")] == []
+    for name, array in learned(alone).items():
+        np.testing.assert_allclose(learned(agent)[name], array, rtol=1e-9)
+    assert agent.total_steps == agent.num_timesteps == 500
+
+
+def test_copies_are_wired_alike_and_live_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    honest = team._Common.agree
+
+    def agree(self: Any, weight: int) -> None:
+        seen.append((fine(self.crew), self.crew.arrays(), list(self.crew.books.returns), self.crew.env_id))
+        honest(self, weight)
+        assert len(np.unique(fine(self.crew)[:4], axis=0)) == 1 and len(np.unique(fine(self.crew), axis=0)) == 2
+
+    monkeypatch.setattr(team._Common, "agree", agree)
+    agent = newborn(brains=2)
+    before = fine(agent)
+    team.learn(agent, 40, environments=4, every=40, share=1.0)
+    weights, arrays, returns, _ = seen[0]
+    assert arrays["brain"].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert (arrays["presentation"] >> team.APART).tolist() == [0, 1, 2, 3] * 2
+    assert len(np.unique(weights, axis=0)) == 8 and len(set(returns)) > 2
+    votes = (weights.reshape(2, 4, *weights.shape[1:]) - before[:, None]).sum(axis=1)
+    assert np.array_equal(fine(agent), np.clip(before + votes, team.LEAST, team.LARGEST))
+    assert agent.brains.tolist() == [0, 1] and agent.arrays()["presentation"].tolist() == [
+        arrays["presentation"][0], arrays["presentation"][4],
+    ]  # fmt: skip
+    assert agent.total_steps == 160
+
+
+@pytest.mark.parametrize("settings", [{}, RICH], ids=["plain", "rich"])
+def test_every_backend_agrees(settings: dict[str, Any]) -> None:
+    made = []
+    for backend in ("numpy", "numba", "shim"):
+        agent = newborn(backend=backend, **settings)
+        team.learn(agent, 45, environments=3, every=20)
+        made.append(agent)
+    assert changes(made[1], made[0]) == [] and changes(made[2], made[0]) == []
+
+
+def test_resident_and_ordinary_environments_agree_on_nothing_but_the_rule() -> None:
+    """The ordinary loop teaches, too; and a team goes on from where another one ended."""
+    agent = newborn("CartPole-v1")
+    team.learn(agent, 30, environments=2)
+    before = agent.arrays()
+    team.learn(agent, 30, environments=2)
+    after = agent.arrays()
+    assert (after["presentation"] > before["presentation"]).all() and not np.array_equal(fine(agent), before["weights"])
+    # it goes on alone
+    agent.learn(20, log_interval=None)
+    assert agent.num_timesteps == 20 and agent.total_steps == 140
+
+
+def test_votes_are_summed_shared_and_cut() -> None:
+    before = np.array([[100, 2040, -2040, 7]], np.int32)
+    after = np.array([[101, 2047, -2048, 7], [103, 2047, -2048, 6]], np.int32)
+    assert team.voted(before, after, 256).tolist() == [[104, 2047, -2048, 6]]
+    assert team.voted(before, after, 128).tolist() == [[102, 2047, -2048, 7]]
+
+
+def test_pooled_observations_are_those_of_one_who_saw_all() -> None:
+    dice = np.random.default_rng(3)
+    common, one, other = (dice.normal(3, 2, (n, 2)) for n in (50, 30, 20))
+
+    def seen(*parts: Any) -> tuple[Any, Any, Any]:
+        values = np.concatenate(parts)
+        return np.array([len(values)]), values.mean(axis=0)[None], (len(values) * values.var(axis=0))[None]
+
+    def arrays(*found: Any) -> dict[str, Any]:
+        names = ("seen", "mean", "square")
+        return {f"encoder_{n}": np.concatenate([f[i] for f in found]) for i, n in enumerate(names)}
+
+    copies = arrays(seen(common, one), seen(common, other))
+    n, mean, variance = team.pooled(arrays(seen(common)), copies, 2)
+    expected = np.concatenate([common, one, other])
+    assert n.tolist() == [100]
+    np.testing.assert_allclose(mean[0], expected.mean(axis=0))
+    np.testing.assert_allclose(variance[0], expected.var(axis=0))
+
+
+def test_ranges_are_found_together() -> None:
+    settings = {**TINY, "ranges": "adaptive", "warmup": 200}
+    agent = newborn(**settings)
+    team.learn(agent, 100, environments=4, every=25)
+    own = agent.encoder.arrays()
+    # of 4 x 100 observations no more than 200 count
+    assert own["encoder_seen"].tolist() == [200] and (own["encoder_scale"] > 0).all()
+    before = {name: array.copy() for name, array in own.items()}
+    team.learn(agent, 50, environments=4, every=25)
+    assert all(np.array_equal(before[name], array) for name, array in agent.encoder.arrays().items())
+
+
+def test_the_smallest_unit_is_that_of_all() -> None:
+    agent = newborn("MountainCarContinuous-v0", brains=2)
+    crew = team._crew(agent, 3)
+    common = team._Common(crew, 3)
+    before = fine(crew)
+    for row, unit in enumerate([0.0, 8.0, 2.0, 0.0, 0.0, 0.0]):
+        crew.rewards.gauges[row] = replace(Gauge(), unit=unit, seen=row, size=float(row))
+    common._agree_on_rewards()
+    gauges = crew.rewards.gauges
+    assert [gauge.unit for gauge in gauges] == [2.0] * 3 + [0.0] * 3
+    assert [gauge.seen for gauge in gauges] == [2] * 3 + [5] * 3 and gauges[0].size == 1.0
+    # what the second copy had learned of values was four times as large
+    changed = [row for row in range(6) if not np.array_equal(fine(crew)[row], before[row])]
+    assert changed in ([1], [])
+    common.fine["weights"][0, -1] = 800
+    for gauge in gauges[:3]:
+        gauge.unit = 1.0
+    common._agree_on_rewards()
+    assert common.units == [1.0, 0.0] and np.abs(common.fine["weights"][0, -1]).max() < 500
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments", "text"),
+    [
+        ({}, {"environments": 0}, "environments must be 1..32, got 0"),
+        ({}, {"environments": 33}, "environments must be 1..32"),
+        ({}, {"every": 0}, "every must be at least 1"),
+        ({}, {"share": 1.5}, "share must be"),
+        ({}, {"share": 0.0}, "share must be"),
+        ({"rewire_every": 50}, {}, "leave out rewire_every"),
+        ({"actor_fading": 0.1}, {}, "leave out rewire_every and actor_fading"),
+        ({"replay_steps": 10}, {}, "replay_steps must be 0"),
+    ],
+)
+def test_what_cannot_be_is_said(settings: dict[str, Any], arguments: dict[str, Any], text: str) -> None:
+    agent = newborn("CartPole-v1", **settings)
+    with pytest.raises(HebbitError, match=text):
+        team.learn(agent, 10, **arguments)
+
+
+def test_a_team_makes_its_environments() -> None:
+    agent = newborn(make_resident("CartPole-v1", 1, autoreset_mode=AutoresetMode.DISABLED))
+    with pytest.raises(HebbitError, match="make the agent from an id"):
+        team.learn(agent, 10)
+
+
+@pytest.mark.slow
+def test_a_team_learns_sooner() -> None:
+    """600 steps in each of eight environments teach what a brain alone does not learn in 600."""
+    alone, together = (SpikingAgent(CARTPOLE, seed=1, brains=4) for _ in range(2))
+    alone.learn(600, log_interval=None)
+    team.learn(together, 600, environments=8)
+    means = [
+        np.mean([one.extract(brain).evaluate(episodes=10)[0].mean() for brain in range(4)]) for one in (alone, together)
+    ]
+    assert means[1] > 2 * means[0] and means[1] > 300
