@@ -73,7 +73,7 @@ def taught(task: Task, environments: int, brains: int, share: float | None) -> d
 def lines(result: dict[str, Any]) -> list[str]:
     """A table for people."""
     found = [
-        "| task | environments | steps in each until half of the brains have it | in all | get there | mean at the end |",
+        "| task | environments | steps in each until half the brains have it | in all | get there | mean at the end |",
         "|---|---|---|---|---|---|",
     ]
     for env_id, rows in result["tasks"].items():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from hebbit.agents import EnvSpec, HebbitError, SpikingAgent, team
+from hebbit.agents import EnvSpec, HebbitError, SpikingAgent, resident, team
 from hebbit.agents.config import AgentConfig
 from hebbit.agents.rewards import Gauge
 from hebbit.agents.saving import learned
@@ -53,15 +53,15 @@ def test_copies_are_wired_alike_and_live_otherwise(monkeypatch: pytest.MonkeyPat
     honest = team._Common.agree
 
     def agree(self: Any, weight: int) -> None:
-        seen.append((fine(self.crew), self.crew.arrays(), list(self.crew.books.returns), self.crew.env_id))
+        seen.append((fine(self.crew), self.crew.arrays(), list(self.crew.books.returns)))
         honest(self, weight)
         assert len(np.unique(fine(self.crew)[:4], axis=0)) == 1 and len(np.unique(fine(self.crew), axis=0)) == 2
 
     monkeypatch.setattr(team._Common, "agree", agree)
-    agent = newborn(brains=2)
+    agent = newborn(brains=2, reward_scale="fixed")
     before = fine(agent)
     team.learn(agent, 40, environments=4, every=40, share=1.0)
-    weights, arrays, returns, _ = seen[0]
+    weights, arrays, returns = seen[0]
     assert arrays["brain"].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
     assert (arrays["presentation"] >> team.APART).tolist() == [0, 1, 2, 3] * 2
     assert len(np.unique(weights, axis=0)) == 8 and len(set(returns)) > 2
@@ -83,14 +83,13 @@ def test_every_backend_agrees(settings: dict[str, Any]) -> None:
     assert changes(made[1], made[0]) == [] and changes(made[2], made[0]) == []
 
 
-def test_resident_and_ordinary_environments_agree_on_nothing_but_the_rule() -> None:
-    """The ordinary loop teaches, too; and a team goes on from where another one ended."""
+def test_ordinary_environments_teach_too() -> None:
+    """A team goes on from where another one ended, and so does the brain alone."""
     agent = newborn("CartPole-v1")
     team.learn(agent, 30, environments=2)
-    before = agent.arrays()
+    before, weights = agent.arrays(), fine(agent)
     team.learn(agent, 30, environments=2)
-    after = agent.arrays()
-    assert (after["presentation"] > before["presentation"]).all() and not np.array_equal(fine(agent), before["weights"])
+    assert (agent.arrays()["presentation"] > before["presentation"]).all() and not np.array_equal(fine(agent), weights)
     # it goes on alone
     agent.learn(20, log_interval=None)
     assert agent.num_timesteps == 20 and agent.total_steps == 140
@@ -149,11 +148,12 @@ def test_the_smallest_unit_is_that_of_all() -> None:
     # what the second copy had learned of values was four times as large
     changed = [row for row in range(6) if not np.array_equal(fine(crew)[row], before[row])]
     assert changed in ([1], [])
+    # it halves about the 20 and a half weight steps that it was born with: 328 + (800 - 328) / 2
     common.fine["weights"][0, -1] = 800
     for gauge in gauges[:3]:
         gauge.unit = 1.0
     common._agree_on_rewards()
-    assert common.units == [1.0, 0.0] and np.abs(common.fine["weights"][0, -1]).max() < 500
+    assert common.units == [1.0, 0.0] and (common.fine["weights"][0, -1] == 564).all()
 
 
 @pytest.mark.parametrize(
@@ -183,11 +183,11 @@ def test_a_team_makes_its_environments() -> None:
 
 @pytest.mark.slow
 def test_a_team_learns_sooner() -> None:
-    """600 steps in each of eight environments teach what a brain alone does not learn in 600."""
-    alone, together = (SpikingAgent(CARTPOLE, seed=1, brains=4) for _ in range(2))
-    alone.learn(600, log_interval=None)
-    team.learn(together, 600, environments=8)
-    means = [
-        np.mean([one.extract(brain).evaluate(episodes=10)[0].mean() for brain in range(4)]) for one in (alone, together)
-    ]
-    assert means[1] > 2 * means[0] and means[1] > 300
+    """700 steps in each of eight environments teach most brains what alone they do not learn in 700."""
+    alone, together = (SpikingAgent(CARTPOLE, seed=1, brains=10) for _ in range(2))
+    alone.learn(700, log_interval=None)
+    team.learn(together, 700, environments=8)
+    for agent in (alone, together):
+        agent._prepare(True)
+    means = [resident.trial(agent, 10)[0].mean(axis=1) for agent in (alone, together)]
+    assert (means[1] >= 400).mean() > (means[0] >= 400).mean() + 0.2
