@@ -3,7 +3,7 @@
 import argparse
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from hebbit.agents import EnvSpec, HebbitError, SpikingAgent
+from hebbit.agents import EnvSpec, HebbitError, SpikingAgent, resident
 from hebbit.agents import evaluate as play
 from hebbit.agents.errors import CheckpointError, RunError, brief
 from hebbit.agents.files import storage_error
@@ -51,7 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
     if everyone and (arguments.render or arguments.video):
         raise HebbitError(f"{subject.path} holds {len(agent.brains)} brains: pick one to be seen with --brain")
     seed = agent.seed if arguments.seed is None else arguments.seed
-    if everyone:
+    if arguments.resident:
+        returns, lengths = _resident(subject, arguments, None if everyone else [agent.active], seed)
+    elif everyone:
         returns, lengths = evaluate_brains(agent, subject.spec, arguments.episodes, not arguments.stochastic, seed)
     else:
         one, steps = _play(subject, arguments, seed)
@@ -63,11 +65,20 @@ def run(arguments: argparse.Namespace) -> int:
         content = _content(subject, returns, lengths, threshold) | {
             "seed": seed,
             "deterministic": not arguments.stochastic,
+            "resident": arguments.resident,
             "brain": None if everyone else int(agent.brains[agent.active]),
             "population": None if ranking is None else ranking.to_dict(),
         }
         _write_new(Path(arguments.out), json.dumps(content, indent=2) + "\n")
     return 0
+
+
+def _resident(
+    subject: Subject, arguments: argparse.Namespace, brains: list[int] | None, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Returns and lengths of episodes in the compiled world, brain by brain."""
+    subject.agent.set_env(replace(subject.spec, resident=True))
+    return resident.trial(subject.agent, arguments.episodes, not arguments.stochastic, brains, seed)
 
 
 def _refuse_without_plan(runs: list[str]) -> None:

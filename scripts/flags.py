@@ -143,6 +143,7 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
     add("--backend", metavar="NAME", default="auto", help="auto (default), numba, cupy, numpy or shim")
     trust_flag(parser)
     show = parser.add_mutually_exclusive_group()
+    show.add_argument("--resident", action="store_true", help="play other episodes in the compiled world: far faster")
     show.add_argument("--render", action="store_true", help="watch it in a window")
     show.add_argument(
         "--video", metavar="DIR", help="film every episode into this folder; with --plan three of each row"

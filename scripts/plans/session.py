@@ -116,10 +116,14 @@ def run(arguments: argparse.Namespace) -> int:
         HebbitError: something in it cannot be meant; nothing has been played then.
     """
     check_backend(arguments.backend)
-    for flag in ("stochastic", "render"):
+    instead = {
+        "stochastic": "use deterministic = false in a condition",
+        "render": "use --video DIR",
+        "resident": "a plan's environments are Gymnasium's own",
+    }
+    for flag, advice in instead.items():
         if getattr(arguments, flag):
-            instead = "deterministic = false in a condition" if flag == "stochastic" else "--video DIR"
-            raise HebbitError(f"--{flag} has no place beside --plan: use {instead}")
+            raise HebbitError(f"--{flag} has no place beside --plan: {advice}")
     folders = [_free_folder(name, flag) for name, flag in ((arguments.out, "--out"), (arguments.video, "--video"))]
     if arguments.video is not None:
         check_movie()

@@ -12,13 +12,13 @@ from hebbit import backends
 from hebbit.backends import numba_kernels, spec
 from hebbit.backends.spec import Backend
 
-OPTIONAL = {"report", "synchronize", "record", "replay", "live", "trial"}
+OPTIONAL = {"report", "synchronize", "record", "replay", "live", "trial", "room"}
 """What a backend with a device of its own offers besides, or one that serves resident runs."""
 METHODS = {name for name, member in vars(Backend).items() if inspect.isfunction(member) and not name.startswith("_")}
 
 
 def test_the_protocol_has_methods() -> None:
-    assert METHODS == {"create", "export", "step", "run", "predict"}
+    assert METHODS == {"create", "export", "refill", "step", "run", "predict"}
 
 
 def test_a_backend_has_no_other_public_names(backend: Backend) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 import pytest
 
-from hebbit.agents import SpikingAgent
+from hebbit.agents import EnvSpec, SpikingAgent, resident
 
 Cli = Callable[..., Any]
 
@@ -45,6 +45,38 @@ def test_seeds_and_noise(cli: Cli, run: SpikingAgent) -> None:
     assert noisy["returns"] == run.evaluate(episodes=5, deterministic=False)[0].tolist() != returns("")["returns"]
     assert not noisy["deterministic"] and noisy["digest"] == run.digest()
     assert returns("--seed 1")["returns"] != returns("")["returns"]
+
+
+def test_it_plays_in_the_compiled_world(cli: Cli) -> None:
+    cli("train CartPole-v1 --steps 100 --brains 3 --run-dir p --quiet --no-plots --eval-episodes 0 -P pool_words=4")
+    agent = SpikingAgent.load("p/CartPole-v1.zip", EnvSpec("CartPole-v1", resident=True))
+
+    def returns(flags: str) -> Any:
+        Path("e.json").unlink(missing_ok=True)
+        status, _, err = cli(f"evaluate p --episodes 4 --resident --out e.json {flags}")
+        assert status == 0, err
+        found = json.loads(Path("e.json").read_text())
+        assert found["resident"]
+        return found["returns"]
+
+    everyone = resident.trial(agent, 4)[0]
+    assert returns("") == everyone.ravel().tolist()
+    assert returns("--brain 1") == everyone[1].tolist()
+    assert returns("--seed 8 --stochastic") == resident.trial(agent, 4, False, seed=8)[0].ravel().tolist()
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("--resident --render", "not allowed with"),
+        ("--resident --env-kwargs", "unrecognized"),
+        ("--resident", "no resident form"),
+    ],
+)
+def test_what_the_compiled_world_cannot_do(cli: Cli, words: str, text: str) -> None:
+    cli("train FrozenLake-v1 --steps 20 --run-dir f --quiet --no-plots --eval-episodes 0 -P pool_words=4")
+    status, _, err = cli(f"evaluate f {words}")
+    assert status != 0 and text in err
 
 
 def test_out_is_never_overwritten(cli: Cli, run: SpikingAgent) -> None:
