@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hebbit.agents import SpikingAgent
-from hebbit.scripts import resident_conformance, resident_population
+from hebbit.scripts import resident_conformance, resident_population, resident_rate_figure, resident_teams
 
 Cli = Callable[..., Any]
 SMALL = "train CartPole-v1 --resident --brains 4 --eval-episodes 3 -P pool_words=8"
@@ -138,3 +138,33 @@ def test_bits_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
 
     monkeypatch.setattr(resident_conformance, "lived", wrong)
     assert resident_conformance.main(words) == 1 and "'numba': 1" in capsys.readouterr().out
+
+
+def test_the_cost_is_drawn(tmp_path: Path) -> None:
+    base = {"env_id": "CartPole-v1", "resident": True, "brains": 64, "pool_words": 32, "slots": 8, "cycles": 8}
+    changes: list[dict[str, Any]] = [
+        {}, {"resident": False}, {"env_id": "Acrobot-v1"}, {"brains": 1}, {"brains": 8}, {"pool_words": 64},
+        {"pool_words": 64, "slots": 4}, {"slots": 2}, {"cycles": 1},
+    ]  # fmt: skip
+    points = [
+        {**base, **change, "name": str(number), "ratio": 0.1 * number, "base_steps_per_second": 1e6}
+        for number, change in enumerate(changes)
+    ]
+    assert resident_rate_figure.series(points, "brains") == [(1, pytest.approx(0.3)), (8, 0.4), (64, 1.0)]
+    assert resident_rate_figure.series(points, "pool_words") == [(1024, 1.0), (2048, 0.5)]
+    result = {"backend": "numba", "machine": {"cores": 2}, "points": points}
+    (tmp_path / "r.json").write_text(json.dumps(result))
+    assert resident_rate_figure.main([str(tmp_path / "r.json"), "--out", str(tmp_path / "r.png")]) == 0
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_teams_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--brains", "3", "--environments", "1", "4", "--tasks", "CartPole-v1", "--steps", "6400"]
+    assert resident_teams.main([*words, "--out", str(tmp_path / "t.json")]) == 0
+    rows = json.loads((tmp_path / "t.json").read_text())["tasks"]["CartPole-v1"]
+    assert [row["environments"] for row in rows] == [1, 4]
+    for row in rows:
+        assert (row["reached"] > 1) == (row["steps_each"] is not None) and row["end"] > row["quarter"] > 8
+        assert row["steps_each"] is None or row["steps_all"] == row["environments"] * row["steps_each"]
+    table = capsys.readouterr().out.splitlines()[-2:]
+    assert [line.startswith("| CartPole-v1 | ") for line in table] == [True, True]
