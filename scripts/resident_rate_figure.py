@@ -17,7 +17,7 @@ VARIED = {
     "brains": "brains",
     "pool_words": "pool neurons of a brain",
     "slots": "synapses of a pool neuron",
-    "cycles": "cycles",
+    "cycles": "cycles of a presentation",
 }
 """What is varied, and the label of its axis."""
 
@@ -56,7 +56,8 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
         axes.set_ylabel("training steps a second", color=INK)
     panels[0, 0].legend(frameon=False, fontsize=8, labelcolor=INK)
     base, cores = result["points"][0], result["machine"]["cores"]
-    title = f"Resident runs on {result['backend']}, {cores} cores, {base['env_id']}: one size varied, {base['name']} otherwise"
+    where = f"{result['backend']}, {cores} cores, {base['env_id']}"
+    title = f"Resident runs on {where}: one size varied, {base['name']} otherwise"
     figure.suptitle(title, fontsize=11, color=INK, x=0.01, ha="left")
     save_figure(figure, path)
 
