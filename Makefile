@@ -88,6 +88,7 @@ gpu: $(VENV)/.stamp-test
 	$(BIN)/hebbit throughput --backend cupy --out docs/results/throughput_cupy.json
 	$(BIN)/python -m hebbit.scripts.resident_rate --backend cupy --out docs/results/resident_rate_cupy.json
 	rm -rf runs/gpu
+	$(BIN)/python -m hebbit.scripts.resident_rate_figure docs/results/resident_rate_cupy.json --out docs/results/resident_rate_cupy.png
 	$(BIN)/hebbit train CartPole-v1 --brains 2048 --backend cupy --resident --until 0.95 --run-dir runs/gpu
 
 # pytest answers 5 when no test is marked slow; that is no failure.
