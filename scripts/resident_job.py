@@ -22,6 +22,8 @@ from hebbit.scripts.recorder import Interrupt
 from hebbit.scripts.resident_population import COLUMNS, Lives, Population, newborn, population_of, restored
 from hebbit.scripts.settings import Settings
 
+SAVE_SECONDS, SAVE_SHARE = 1e-3, 0.1
+"""What saving a brain takes, until that has been measured, and the share of the time that saves on the way may take."""
 BEST_BRAIN, MEDIAN_BRAIN, CURVE = "best_brain.zip", "median_brain.zip", "learning_curve.png"
 
 
@@ -142,18 +144,22 @@ def kept(run: Job | RunDirectory) -> Iterator[None]:
 
 def _learn(lives: Lives, settings: Settings, directory: RunDirectory, interrupt: Interrupt, quiet: bool) -> None:
     """Until all steps are made, enough brains have solved the task, or a signal comes."""
-    saved = lives.steps
+    began, before, saved = time.perf_counter(), lives.elapsed, lives.steps
+    rested, cost = began, SAVE_SECONDS * settings.brains
     while lives.steps < settings.steps and lives.share < settings.until and not interrupt.number:
         # looks are at multiples, so that a run which stops in between is the same
         due = settings.look - lives.steps % settings.look
         some = min(due, settings.steps - lives.steps)
         lives.live(some, some == due)
+        now = time.perf_counter()
+        lives.elapsed = before + now - began
         if not quiet:
             steps, seconds, share, _, _, median, *_ = lives.rows[-1]
             print(f"{int(steps):,} steps, {seconds:.1f} s: median return {median:.1f}, {share:.1%} solved", flush=True)
-        if settings.save_freq and lives.steps - saved >= settings.save_freq:
+        if settings.save_freq and lives.steps - saved >= settings.save_freq and SAVE_SHARE * (now - rested) >= cost:
             _save(lives.gather(), directory)
-            saved = lives.steps
+            saved, rested = lives.steps, time.perf_counter()
+            cost = rested - now
 
 
 def _save(population: Population, directory: RunDirectory) -> None:
@@ -167,7 +173,7 @@ def _finish(population: Population, job: Job, arguments: argparse.Namespace) -> 
     settings, directory, episodes = job.settings, job.directory, job.settings.eval_episodes
     began = time.perf_counter()
     returns = resident.trial(population.agent, episodes)[0] if episodes else np.zeros((settings.brains, 0))
-    population.trial_seconds += time.perf_counter() - began
+    evaluated = time.perf_counter() - began
     ranking = Ranking(returns.mean(axis=1), population.threshold) if episodes else None
     if ranking is not None:
         for row, name in ((ranking.best, BEST_BRAIN), (ranking.median, MEDIAN_BRAIN)):
@@ -176,7 +182,8 @@ def _finish(population: Population, job: Job, arguments: argparse.Namespace) -> 
         from hebbit.scripts.resident_figure import draw
 
         draw(population.rows, population.threshold, settings, directory.path / CURVE)
-    result = _result(population, settings, returns) | {"start_seconds": job.seconds}
+    result = _result(population, settings, returns)
+    result |= {"start_seconds": job.seconds, "evaluation_seconds": evaluated}
     result["population"] = None if ranking is None else ranking.to_dict()
     directory.write_result(result)
     if not arguments.quiet:
@@ -204,6 +211,7 @@ def _result(population: Population, settings: Settings, returns: NDArray[np.floa
         "steps_made": made,
         "steps_per_second": made / seconds if seconds > 0 else None,
         "trial_seconds": population.trial_seconds,
+        "elapsed_seconds": population.elapsed,
         "solved_at": solved.tolist(),
     }
 
@@ -215,7 +223,10 @@ def summarize(result: dict[str, Any], ranking: Ranking | None, settings: Setting
         f"{settings.env_id}, seed {settings.seed}: {settings.brains} brains, {result['steps_made']:,} steps in "
         f"{result['wall_seconds']:.1f} s ({rate}, {result['backend']})"
     )
-    print(f"trials took {result['trial_seconds']:.1f} s, start-up and compilation {result['start_seconds']:.1f} s")
+    print(
+        f"with looks and saves {result['elapsed_seconds']:.1f} s; before that start-up and compilation "
+        f"{result['start_seconds']:.1f} s, after it the evaluation {result['evaluation_seconds']:.1f} s"
+    )
     solved = np.array(result["solved_at"])
     if (solved >= 0).any():
         median = int(np.median(solved[solved >= 0]))

@@ -28,6 +28,8 @@ class Population:
     """[R]: steps after which a brain was found to have solved its task, -1 for never."""
     train_seconds: float = 0.0
     trial_seconds: float = 0.0
+    elapsed: float = 0.0
+    """Seconds of all that: learning, looks, and what was saved on the way."""
     rows: list[Sequence[float]] = field(default_factory=list)
     """Of progress.csv."""
 
@@ -88,6 +90,7 @@ class Population:
             "solved_at": self.solved_at.tolist(),
             "train_seconds": self.train_seconds,
             "trial_seconds": self.trial_seconds,
+            "elapsed": self.elapsed,
             # JSON has no number for what is not known
             "rows": [[value if np.isfinite(value) else None for value in row] for row in self.rows],
         }
@@ -101,6 +104,7 @@ class Population:
         try:
             solved = np.array(kept["solved_at"], np.int64)
             self.train_seconds, self.trial_seconds = float(kept["train_seconds"]), float(kept["trial_seconds"])
+            self.elapsed = float(kept.get("elapsed", self.train_seconds + self.trial_seconds))
             self.rows = [
                 tuple(float("nan") if value is None else float(value) for value in row) for row in kept["rows"]
             ]
@@ -124,6 +128,7 @@ class Lives(Protocol):
     """What the loop asks of a population, in this process or in shards."""
 
     rows: list[Sequence[float]]
+    elapsed: float
 
     @property
     def steps(self) -> int:

@@ -49,6 +49,8 @@ class Sharded:
     train_seconds: float = 0.0
     """Of the slowest shard."""
     trial_seconds: float = 0.0
+    elapsed: float = 0.0
+    """By the clock: learning, looks, and what was saved on the way."""
     rows: list[Any] = field(default_factory=list)
 
     @property
@@ -87,6 +89,7 @@ class Sharded:
         population = population_of(agent, settings)
         population.solved_at, population.rows = self.solved_at, self.rows
         population.train_seconds, population.trial_seconds = self.train_seconds, self.trial_seconds
+        population.elapsed = self.elapsed
         return population
 
     def close(self) -> None:

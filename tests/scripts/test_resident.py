@@ -26,6 +26,7 @@ def test_a_run_explains_itself(cli: Cli, tmp_path: Path) -> None:
     status, out, err = cli(f"{SMALL} --steps 1200 --look 400 --run-dir run")
     assert status == 0, err
     found = result("run")
+    assert found["elapsed_seconds"] >= found["wall_seconds"] + found["trial_seconds"] > found["wall_seconds"] > 0
     assert found["brains"] == 4 and len(found["solved_at"]) == 4 and found["population"]["brains"] == 4
     assert len(found["evaluation"]["returns"]) == 12 and "4 brains" in out and "mean returns" in out
     names = {path.name for path in Path("run").iterdir()}
