@@ -1,9 +1,9 @@
 """Teams: several environments teach one brain.
 
-Each environment has a copy of the brain. A copy is the brain at another time: it is wired alike, but its presentations
-and episodes are counted from elsewhere, so it draws other noise and plays other episodes. After some steps the copies
-vote: what they have changed in each synapse since the last vote, in sixteenths of a weight step, is summed, a share of
-that sum is added to what they all had, and they go on from there. Sums of integers do not depend on the order.
+Each environment has a copy of the brain, wired alike, that draws other noise (``Param.COPY``) and plays other episodes.
+After some steps the copies vote: what they have changed in each synapse since the last vote, in sixteenths of a weight
+step, is summed, a share of that sum is added to what they all had, and they go on from there. Sums of integers do not
+depend on the order.
 
 All this happens above the backends, on the canonical arrays, so all backends agree.
 """
@@ -21,7 +21,7 @@ from hebbit.agents.encoder import LEVELS
 from hebbit.agents.environment import whole
 from hebbit.agents.errors import HebbitError
 from hebbit.agents.rewards import Gauge, rescale, stretch
-from hebbit.backends.spec import FRACTION_BITS, FRACTION_MAX, WEIGHT_MAX, WEIGHT_MIN, Arrays
+from hebbit.backends.spec import FRACTION_BITS, FRACTION_MAX, WEIGHT_MAX, WEIGHT_MIN, Arrays, Param
 
 if TYPE_CHECKING:
     from hebbit.agents.agent import SpikingAgent
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
 APART = 27
-"""A copy's presentations and episodes are counted from 2**27 after the last one's."""
+"""A copy's episodes are counted from 2**27 after the last one's."""
 MOST = 32
-"""Copies that a counter of 32 bits keeps apart."""
+"""Copies whose episodes a counter of 32 bits keeps apart."""
 SHARE_BITS = 8
 LEAST, LARGEST = WEIGHT_MIN << FRACTION_BITS, (WEIGHT_MAX << FRACTION_BITS) + FRACTION_MAX
 """Of a weight with its fraction."""
@@ -95,10 +95,11 @@ def _crew(agent: SpikingAgent, copies: int) -> SpikingAgent:
         brains=len(agent.brains) * copies,
     )
     own = {name: np.repeat(array, copies, axis=0) for name, array in saving.learned(agent).items()}
-    apart = np.tile(np.arange(copies, dtype=np.uint32) << np.uint32(APART), len(agent.brains))
-    for name in ("presentation", "episode"):
-        own[name] = own[name] + apart
+    copy = np.tile(np.arange(copies, dtype=np.uint32), len(agent.brains))
+    own["episode"] = own["episode"] + (copy << np.uint32(APART))
     crew.brains = own["brain"]
+    crew.state.params[..., Param.COPY] = copy[:, None]
+    # brains are made again, with these parameters
     saving.restore(crew, own)
     return crew
 

@@ -12,6 +12,22 @@ INLINE void store_excitement(u32 *row, const u32 *x) {
   for (u32 i = 0; i < 4; ++i) row[ROW_EXCITEMENT + i * CARRIED + threadIdx.x] = x[i];
 }
 
+// A presentation up to drives and values; gives the spikes that this thread's words have fired.
+INLINE s32 see(const u32 *pairs, const u32 *inner, u32 *x, const u8 *intensity, const s32 *params, const s32 *group_of,
+               const Clock &clock, u32 *board) {
+  s32 fired = present(intensity, x, params, clock, board);
+  BARRIER();
+#if LEARNING
+  fired += fire_learning(inner, params, clock, board);
+  BARRIER();
+#endif
+  sum_spikes(board);
+  sum_weights(pairs, board);
+  BARRIER();
+  readout(group_of, board);
+  return fired;
+}
+
 // One presentation and its learning: numpy_backend._step. Every reading of the board lies behind a barrier after the
 // last writing, and every writing behind one after the last reading.
 INLINE void step(u32 *pairs, u32 *inner, u32 *x, const u8 *intensity, s32 reward, u32 flag, const s32 *forced,
@@ -24,16 +40,7 @@ INLINE void step(u32 *pairs, u32 *inner, u32 *x, const u8 *intensity, s32 reward
   }
   clear_sums(board);
   if (flag != FLAG_TERMINATED) {
-    present(intensity, x, params, clock, board);
-    BARRIER();
-#if LEARNING
-    fire_learning(inner, params, clock, board);
-    BARRIER();
-#endif
-    sum_spikes(board);
-    sum_weights(pairs, board);
-    BARRIER();
-    readout(group_of, board);
+    see(pairs, inner, x, intensity, params, group_of, clock, board);
   } else {
     // what follows the end is worth nothing
     FOR_EACH(i, UNITS + CLUSTERS) board[BOARD_DRIVES + i] = 0;
@@ -113,6 +120,7 @@ run(u32 *memory, const s32 *params, const s32 *groups, const u8 *intensities, co
   const s32 *own = params + (u64)blockIdx.x * CLUSTERS * PARAM_COUNT;
   Clock clock = {row[ROW_PRESENTATION], 0, seed, row[ROW_BRAIN], 0};
   u32 *pairs = open_brain(row, x, clock, board);
+  clock.brain ^= (u32)own[PARAM_COPY] << COPY_SHIFT;
 #pragma unroll 1
   for (u32 t = 0; t < steps; ++t) {
     u64 at = (u64)t * gridDim.x + blockIdx.x;
@@ -171,18 +179,9 @@ predict(const u32 *memory, const s32 *params, const s32 *groups, const u32 *aske
   draw_echoes(clock, board);
   if (threadIdx.x < POOL) wire(threadIdx.x, row[ROW_GENERATION + threadIdx.x], clock, board);
   clear_sums(board);
-  s32 fired = present(intensities + i * (32 * SENSORY), x, own, clock, board);
-  BARRIER();
-#if LEARNING
-  fired += fire_learning(row + ROW_INNER, own, clock, board);
-  BARRIER();
-#endif
-  fired = warp_sum(fired);
+  const u8 *seen = intensities + i * (32 * SENSORY);
+  s32 fired = warp_sum(see(row + ROW_PAIRS, row + ROW_INNER, x, seen, own, group_of, clock, board));
   if (threadIdx.x % 32 == 0) atomicAdd(board + BOARD_SUMS + OUTPUTS + 1, (u32)fired);
-  sum_spikes(board);
-  sum_weights(row + ROW_PAIRS, board);
-  BARRIER();
-  readout(group_of, board);
   BARRIER();
   fire_motors(own, group_of, clock, row[ROW_PRESENTATION], board);
   BARRIER();

@@ -189,7 +189,7 @@ def constants() -> str:
     numbers = {
         "PARAM_COUNT": len(Param), "UNIT": spec.UNIT, "DOPAMINE_LIMIT": spec.DOPAMINE_LIMIT,
         "RATE_BITS": spec.RATE_BITS, "MAX_STEP_SHIFT": spec.MAX_STEP_SHIFT, "FRACTION_BITS": spec.FRACTION_BITS,
-        "EXPONENTIAL_SIZE": len(spec.EXPONENTIAL),
+        "EXPONENTIAL_SIZE": len(spec.EXPONENTIAL), "COPY_SHIFT": spec.COPY_SHIFT,
     }  # fmt: skip
     random = {
         "M0": philox.MULTIPLIER_0, "M1": philox.MULTIPLIER_1, "W0": philox.WEYL_0, "W1": philox.WEYL_1,

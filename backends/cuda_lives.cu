@@ -217,11 +217,12 @@ live(u32 *memory, const s32 *params, const s32 *groups, double *real, s64 *whole
   Life life = life_on(board);
   board_life(life, reals, wholes);
   u32 *pairs = open_brain(row, x, clock, board);
+  clock.brain ^= (u32)own[PARAM_COPY] << COPY_SHIFT;
   if (threadIdx.x == 0) NEWS(0) = FLAG_CONTINUE;
 #pragma unroll 1
   for (;;) {
     BARRIER();
-    if (threadIdx.x == 0) go_on(life, preferred, limit, seed, clock.brain, reals, wholes, board);
+    if (threadIdx.x == 0) go_on(life, preferred, limit, seed, row[ROW_BRAIN], reals, wholes, board);
     BARRIER();
     u32 flag = NEWS(0);
     if (flag == FLAG_STOP) break;
@@ -290,16 +291,8 @@ trial(const u32 *memory, const s32 *params, const s32 *groups, const double *rea
     encode(life, table, board);
     clear_sums(board);
     BARRIER();
-    present((const u8 *)(board + BOARD_SEEN), x, own, clock, board);
-    BARRIER();
-#if LEARNING
-    fire_learning(row + ROW_INNER, own, clock, board);
-    BARRIER();
-#endif
-    sum_spikes(board);
-    sum_weights(row + ROW_PAIRS, board);
-    BARRIER();
-    readout(group_of, board);
+    const u8 *seen = (const u8 *)(board + BOARD_SEEN);
+    see(row + ROW_PAIRS, row + ROW_INNER, x, seen, own, group_of, clock, board);
     BARRIER();
     fire_motors(own, group_of, clock, row[ROW_PRESENTATION], board);
     BARRIER();

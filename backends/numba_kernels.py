@@ -29,11 +29,12 @@ from hebbit.backends.numba_pool import (
     M,
     W,
     echo,
+    option,
     present,
 )
 from hebbit.backends.numba_readout import EVERYTHING, A, G, act, credit, force, readout, spike_sum
 from hebbit.backends.numba_rows import beyond, load, nibble_planes, octets, pointer, signed, store
-from hebbit.backends.spec import LANES, Flag, Stream
+from hebbit.backends.spec import COPY_SHIFT, LANES, Flag, Param, Stream
 
 EXCITEMENT, TRACES, VALUE, COLLECTED, PRESENTATION, BRAIN, EPISODE, DRIVES, VOLLEY, SECONDS = (
     int(Size[n])
@@ -108,7 +109,8 @@ def remember_all(sizes, params, memory, wires, scratch, share, sign, now, k0, k1
 def step_brain(sizes, params, seed, memory, wires, scratch, reward, flag, forcing, forced, actions):
     """One step of one brain; see NumpyBackend._step."""
     a, k = sizes[A], sizes[K]
-    now, k0, k1 = memory[sizes[PRESENTATION]], seed, memory[sizes[BRAIN]]
+    now, k0 = memory[sizes[PRESENTATION]], seed
+    k1 = U(memory[sizes[BRAIN]] ^ U(option(params, 0, Param.COPY) << COPY_SHIFT))
     drives, volley = signed(beyond(scratch, sizes[DRIVES])), signed(beyond(scratch, sizes[VOLLEY]))
     share, sign, seconds = beyond(volley, a), beyond(volley, 2 * a), signed(beyond(scratch, sizes[SECONDS]))
     if flag == Flag.START:

@@ -166,7 +166,8 @@ class NumpyBackend:
     def _step(self, state: NumpyState, brain: int, met: Met) -> I32:
         arrays, config, params, flag = state.arrays, state.config, state.params[brain], met.flag
         now = int(arrays["presentation"][brain])
-        clock = Clock(now, 0, (state.seed, int(arrays["brain"][brain])), False)
+        who = int(arrays["brain"][brain]) ^ int(params[0, Param.COPY]) << spec.COPY_SHIFT
+        clock = Clock(now, 0, (state.seed, who), False)
         own = _own(arrays, brain)
         if flag == Flag.START:
             own.forget()

@@ -81,6 +81,8 @@ class Param(IntEnum):
     """Excitement at which a pool word with one source fires, 1..31 ..."""
     THRESHOLD_SLOPE = 37
     """... and what each further source adds; with eight sources at most 31, too."""
+    COPY = 38
+    """Which of several copies of a brain this is, 0..255: they are wired alike and draw other noise. Brain-wide."""
 
 
 RANGES: Mapping[Param, tuple[int, int]] = {
@@ -122,5 +124,6 @@ RANGES: Mapping[Param, tuple[int, int]] = {
     Param.FRACTION_BITS: (0, 4),
     Param.THRESHOLD: (1, 31),
     Param.THRESHOLD_SLOPE: (0, 4),
+    Param.COPY: (0, 255),
 }
 """Least and largest value of every hyperparameter."""

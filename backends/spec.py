@@ -42,6 +42,8 @@ RATE_BITS = 24
 """A rate of 2**24 per unit of dopamine moves a weight of full trace by one step."""
 DOPAMINE_LIMIT = 65535
 MAX_STEP_SHIFT = 6
+COPY_SHIFT = 24
+"""A copy that learns draws its noise as brain ^ copy << 24; its wiring, episodes and answers are the brain's own."""
 
 
 class Stream(IntEnum):
