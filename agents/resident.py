@@ -30,8 +30,8 @@ GAUGE = {"total": Real.TOTAL, "ends": Real.ENDS, "size": Real.SIZE, "largest": R
 RANGES = {"mean": Real.MEAN, "square": Real.SQUARE, "low": Real.LOW, "scale": Real.SCALE}
 
 
-def why_not(agent: SpikingAgent) -> str | None:
-    """What keeps an agent from a resident run, or None."""
+def why_not(agent: SpikingAgent, learning: bool = True) -> str | None:
+    """What keeps an agent from a resident run, or from a trial, which learns nothing; or None."""
     if not isinstance(agent._stream, ResidentStream):
         return (
             "its environment must be resident: EnvSpec(id, resident=True), or hebbit.envs.make_resident with "
@@ -39,7 +39,7 @@ def why_not(agent: SpikingAgent) -> str | None:
         )
     if not hasattr(agent.backend, "live"):
         return f"the backend {agent.backend.name} steps brains one observation at a time; use numba or cupy"
-    if agent.config.replay_steps:
+    if learning and agent.config.replay_steps:
         return f"replay_steps must be 0, got {agent.config.replay_steps}"
     return None
 
@@ -89,7 +89,7 @@ def live(agent: SpikingAgent, steps: int, awake: NDArray[np.bool_] | None = None
 def _refuse(agent: SpikingAgent, what: str) -> None:
     """Connect the environment that the agent was made from, and see whether it can live there."""
     agent._connect()
-    problem = why_not(agent)
+    problem = why_not(agent, what == "run")
     if problem:
         raise HebbitError(f"a resident {what} is not possible: {problem}")
 
@@ -119,6 +119,7 @@ def warm_up(agent: SpikingAgent) -> None:
     Raises:
         HebbitError: the agent cannot live there.
     """
+    _refuse(agent, "run")
     trial(agent, 0, brains=[])
     _backend(agent).live(agent.state, embark(agent))
 

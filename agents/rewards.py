@@ -219,7 +219,7 @@ def judge(scale: RewardScale, arrays: Mapping[str, NDArray[Any]]) -> None:
         raise CheckpointError("the checkpoint holds scales of rewards that no agent has; use another copy")
 
 
-def rescale(agent: SpikingAgent, factors: Mapping[int, float]) -> None:
+def rescale(agent: SpikingAgent, factors: Mapping[int, float], back: bool = False) -> None:
     """Bring all that brains have learned in units of their rewards to new units.
 
     These are the weights of the critic, the value of the present observation, the mean size of dopamine, what was
@@ -229,10 +229,11 @@ def rescale(agent: SpikingAgent, factors: Mapping[int, float]) -> None:
     Args:
         agent: changed; between two presentations.
         factors: by position of the brain; powers of two where a brain learns alone.
+        back: undo what units that grew have done, which left the optimism out.
     """
     arrays = agent.arrays(["weights", "fractions", "value", "surprise", "collected"])
     for row, factor in factors.items():
-        centre = round(agent.configs[row].optimism) if factor < 1 else 0
+        centre = round(agent.configs[row].optimism) if factor < 1 and not back else 0
         _multiply_weights(arrays["weights"][row, -1], arrays["fractions"][row, -1], factor, centre)
         _multiply(arrays["value"][row], factor, (WEIGHT_MIN * UNIT, WEIGHT_MAX * UNIT), centre * UNIT)
         _multiply(arrays["surprise"][row], factor, (0, DOPAMINE_LIMIT * UNIT))

@@ -128,9 +128,13 @@ def _picked(found: checkpoint.Checkpoint, brain: int) -> tuple[dict[str, Any], A
     passing = {*RUNNING, *WORLD}
     try:
         _refuse_position(brain, len(arrays["brain"]))
-        alone, own = _one(meta, {name: array for name, array in arrays.items() if name not in passing}, brain)
+        own = {name: array[brain : brain + 1] for name, array in arrays.items() if name not in passing}
+        alone = dict(meta)
+        if "configs" in alone:
+            shared = AgentConfig().replace(alone["config"])
+            alone["config"] = variety.read(shared, alone.pop("configs"), len(arrays["brain"]))[brain].to_dict()
         return alone, own | (_one_running(arrays, brain) if meta.get("exact") else {})
-    except (IndexError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, HebbitError):
             raise
         raise CheckpointError(
@@ -298,7 +302,9 @@ def _total(rewards: list[float]) -> float:
 def extract(agent: SpikingAgent, brain: int) -> SpikingAgent:
     """See :meth:`SpikingAgent.extract`."""
     _refuse_position(brain, len(agent.brains))
-    meta, own = _one(settings(agent), learned(agent), brain)
+    own = {name: value[brain : brain + 1] for name, value in learned(agent).items()}
+    meta = {**settings(agent), "config": agent.configs[brain].to_dict()}
+    meta.pop("configs", None)
     # what suited a population need not suit one brain
     alone = _rebuild(type(agent), meta, own, agent._backend_asked_for)
     alone.spec, alone.num_timesteps, alone.total_steps = agent.spec, agent.num_timesteps, agent.total_steps
@@ -309,17 +315,8 @@ def extract(agent: SpikingAgent, brain: int) -> SpikingAgent:
 
 
 def _refuse_position(brain: int, brains: int) -> None:
-    if not 0 <= brain < brains:
-        raise HebbitError(f"brain must be one of 0..{brains - 1}, got {brain}")
-
-
-def _one(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], brain: int) -> tuple[dict[str, Any], Arrays]:
-    """Settings and learned arrays of one brain out of those of a population."""
-    alone, own = dict(meta), {name: value[brain : brain + 1] for name, value in arrays.items()}
-    if "configs" in alone:
-        shared, number = AgentConfig().replace(alone["config"]), len(arrays["brain"])
-        alone["config"] = variety.read(shared, alone.pop("configs"), number)[brain].to_dict()
-    return alone, own
+    if not isinstance(brain, int | np.integer) or not 0 <= brain < brains:
+        raise HebbitError(f"brain must be one of 0..{brains - 1}, got {brief(brain, text=repr)}")
 
 
 def _one_running(saved: Mapping[str, NDArray[Any]], brain: int) -> Arrays:

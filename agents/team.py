@@ -11,7 +11,8 @@ All this happens above the backends, on the canonical arrays, so all backends ag
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,36 +47,59 @@ def learn(agent: SpikingAgent, steps: int, environments: int = 8, every: int = 6
         steps: in each environment.
         environments: that teach one brain, 1..32.
         every: steps between two votes.
-        share: of the sum of the votes that is taken, 0..1; None takes one in the square root of their number.
+        share: of the sum of the votes that is taken, more than 0 and at most 1, in 256ths; None takes one in the
+            square root of their number.
 
     Raises:
         HebbitError: the agent cannot be taught so.
     """
-    steps, copies, pace = whole(steps, "steps"), whole(environments, "environments"), whole(every, "every")
-    weight = round((1 << SHARE_BITS) * (copies**-0.5 if share is None and copies else share or 0.0))
-    _refuse(agent, copies, pace, weight)
-    crew = _crew(agent, copies)
-    try:
-        common = _Common(crew, copies)
-        crew.learn(0, log_interval=None)
+    with closing(Team(agent, environments, every, share)) as team:
+        team.learn(steps)
+        team.hand_back()
+
+
+class Team:
+    """The copies of an agent's brains in their environments; the agent itself learns when they hand back."""
+
+    def __init__(self, agent: SpikingAgent, environments: int = 8, every: int = 64, share: float | None = None) -> None:
+        """Make the copies and begin their episodes; see :func:`learn`."""
+        self.agent, self.copies, self.every = agent, whole(environments, "environments"), whole(every, "every")
+        _refuse(agent, self.copies, self.every, share)
+        taken = self.copies**-0.5 if share is None else share
+        self._weight = max(1, round((1 << SHARE_BITS) * taken))
+        self.crew = _crew(agent, self.copies)
+        """The copies of each brain side by side."""
+        self._common = _Common(self.crew, self.copies)
+        self.crew.learn(0, log_interval=None)
+
+    def learn(self, steps: int) -> None:
+        """So many steps in each environment, a vote now and then and at the end."""
+        steps = whole(steps, "steps")
         while steps:
-            some = min(steps, pace)
-            crew.learn(some, log_interval=None, reset_num_timesteps=False)
-            common.agree(weight)
+            some = min(steps, self.every)
+            self.crew.learn(some, log_interval=None, reset_num_timesteps=False)
+            self._common.agree(self._weight)
             steps -= some
-        saving.restore(agent, {name: array[::copies] for name, array in saving.learned(crew).items()})
-        agent.num_timesteps += copies * crew.total_steps
-        agent.total_steps += copies * crew.total_steps
-    finally:
-        crew.close()
+
+    def hand_back(self) -> None:
+        """Give the agent what the copies have learned."""
+        agent, copies, made = self.agent, self.copies, self.crew.total_steps
+        saving.restore(agent, {name: array[::copies] for name, array in saving.learned(self.crew).items()})
+        agent.num_timesteps += copies * made
+        agent.total_steps += copies * made
+        self.crew.total_steps = 0
+
+    def close(self) -> None:
+        """Close the environments."""
+        self.crew.close()
 
 
-def _refuse(agent: SpikingAgent, copies: int, pace: int, weight: int) -> None:
+def _refuse(agent: SpikingAgent, copies: int, pace: int, share: float | None) -> None:
     structure, config = agent.structure, agent.config
     problems = [
         (1 <= copies <= MOST, f"environments must be 1..{MOST}, got {copies}"),
         (pace > 0, "every must be at least 1, got 0"),
-        (0 < weight <= 1 << SHARE_BITS, "share must be more than 0 and at most 1"),
+        (share is None or 0 < share <= 1, f"share must be more than 0 and at most 1, got {share}"),
         (agent.spec is not None, "a team makes its environments: make the agent from an id or an EnvSpec"),
         (not structure.every and not structure.fading, "leave out rewire_every and actor_fading, which change a brain"),
         (not config.replay_steps, f"replay_steps must be 0, got {config.replay_steps}"),
@@ -133,17 +157,26 @@ class _Common:
         crew, copies = self.crew, self.copies
         if not crew.rewards.adaptive:
             return
+        grown: dict[int, float] = {}
         factors: dict[int, float] = {}
         for brain, before in enumerate(self.units):
             first = brain * copies
             gauges = crew.rewards.gauges[first : first + copies]
             unit = min((gauge.unit for gauge in gauges if gauge.unit), default=0.0)
-            factors |= {first + i: unit / gauge.unit for i, gauge in enumerate(gauges) if gauge.unit > unit}
+            for row, gauge in enumerate(gauges, first):
+                own, kept = gauge.unit, max(before, unit)
+                if before and own > kept:
+                    # what grew went about zero, and goes back so
+                    grown[row], own = kept / own, kept
+                if own > unit:
+                    factors[row] = unit / own
             if before and before != unit:
                 centre = round(crew.configs[first].optimism) if unit < before else 0
                 stretch(self.fine["weights"][brain, -1], unit / before, centre)
             unite(gauges, unit)
             self.units[brain] = unit
+        if grown:
+            rescale(crew, grown, back=True)
         if factors:
             rescale(crew, factors)
 
@@ -208,18 +241,21 @@ def pooled(before: Arrays, after: Arrays, copies: int) -> tuple[NDArray[np.int64
         after: of the copies, side by side.
         copies: of each brain.
     """
+    # sums about what is near the mean, as those about 0 cancel out where values are large
+    n, count = before["encoder_seen"], after["encoder_seen"]
+    about = np.where(n[:, None] > 0, before["encoder_mean"], after["encoder_mean"][::copies])
+    apart = after["encoder_mean"] - np.repeat(about, copies, axis=0)
+    total = count[:, None] * apart
+    squares = after["encoder_square"] + total * apart
 
-    def sums(arrays: Arrays) -> tuple[NDArray[np.int64], F64, F64]:
-        seen, mean, square = (arrays[f"encoder_{name}"] for name in ("seen", "mean", "square"))
-        n = seen[:, None]
-        return seen, n * mean, square + n * mean * mean
+    def together(own: NDArray[Any], common: NDArray[Any]) -> NDArray[Any]:
+        """What a copy has seen in common with the others counts once."""
+        changes = own.reshape(len(common), copies, *common.shape[1:]) - common[:, None]
+        found: NDArray[Any] = common + changes.sum(axis=1)
+        return found
 
-    own, first = sums(after), sums(before)
-    # what a copy has seen in common with the others counts once
-    seen, total, squares = (
-        one + (each.reshape(-1, copies, *one.shape[1:]) - one[:, None]).sum(axis=1)
-        for each, one in zip(own, first, strict=True)
-    )
-    n = np.maximum(seen, 1)[:, None]
-    mean = total / n
-    return seen, mean, np.maximum(squares / n - mean * mean, 0.0)
+    seen = together(count, n)
+    size = np.maximum(seen, 1)[:, None]
+    off = together(total, np.zeros_like(about)) / size
+    variance = together(squares, before["encoder_square"]) / size - off * off
+    return seen, about + off, np.maximum(variance, 0.0)

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import io
 import shlex
 import sys
 import time
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from hebbit.agents import HebbitError, SpikingAgent, resident, saving
 from hebbit.agents.errors import RunError
+from hebbit.agents.files import atomic_write_text
 from hebbit.agents.runs import RunDirectory, RunResult
 from hebbit.scripts.population import Ranking
 from hebbit.scripts.recorder import Interrupt
@@ -40,8 +42,10 @@ class Job:
 
     def close(self) -> None:
         """End what was started for it, and let others write."""
-        if self.lives is not None:
-            self.lives.close()
+        # whoever holds the job on must not hold its brains
+        lives, self.lives = self.lives, None
+        if lives is not None:
+            lives.close()
         self.directory.close()
 
 
@@ -87,19 +91,35 @@ def resumed(settings: Settings, directory: RunDirectory, backend: str) -> Job:
     """
     began = time.perf_counter()
     try:
-        population = restored(directory.model_path, settings, backend)
-        if population.steps > settings.steps:
-            done = f"the run in {directory.path} has made {population.steps:,} steps already"
-            raise HebbitError(f"{done}: --steps must be no less, got {settings.steps:,}")
-        over = population.steps == settings.steps or population.share >= settings.until
-        if over and directory.read_result() is not None:
+        if _is_over(directory, settings):
             return Job(directory, settings, None, 0.0)
+        population = restored(directory.model_path, settings, backend)
+        _refuse_fewer(population.steps, directory, settings)
         directory.write_config(asdict(settings))
         directory.result_path.unlink(missing_ok=True)
     except BaseException:
         directory.close()
         raise
     return Job(directory, settings, population, time.perf_counter() - began)
+
+
+def _is_over(directory: RunDirectory, settings: Settings) -> bool:
+    """Whether a run has come to its end: its result says so, without its brains being read."""
+    result = directory.read_result()
+    if result is None or not directory.model_path.exists():
+        return False
+    try:
+        made, solved = int(result["steps_of_each"]), np.array(result["solved_at"], np.int64) >= 0
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
+        raise RunError(f"{directory.result_path} is damaged ({error}): remove it, and go on by --resume") from error
+    _refuse_fewer(made, directory, settings)
+    return made == settings.steps or bool(solved.mean() >= settings.until)
+
+
+def _refuse_fewer(made: int, directory: RunDirectory, settings: Settings) -> None:
+    if made > settings.steps:
+        done = f"the run in {directory.path} has made {made:,} steps already"
+        raise HebbitError(f"{done}: --steps must be no less, got {settings.steps:,}")
 
 
 def work(job: Job, arguments: argparse.Namespace, folder: Path) -> int:
@@ -164,8 +184,9 @@ def _learn(lives: Lives, settings: Settings, directory: RunDirectory, interrupt:
 
 def _save(population: Population, directory: RunDirectory) -> None:
     saving.save(population.agent, directory.model_path, {"resident": population.kept()})
-    with open(directory.progress_path, "w", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *population.rows])
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows([COLUMNS, *population.rows])
+    atomic_write_text(directory.progress_path, table.getvalue())
 
 
 def _finish(population: Population, job: Job, arguments: argparse.Namespace) -> None:
@@ -209,6 +230,7 @@ def _result(population: Population, settings: Settings, returns: NDArray[np.floa
     return result | {
         "brains": settings.brains,
         "steps_made": made,
+        "steps_of_each": agent.num_timesteps,
         "steps_per_second": made / seconds if seconds > 0 else None,
         "trial_seconds": population.trial_seconds,
         "elapsed_seconds": population.elapsed,

@@ -39,7 +39,6 @@ def _panel(axes: "Axes", points: Sequence[Mapping[str, Any]], name: str) -> None
     axes.plot(base, rate, color=VERMILION, marker="o", markersize=8, linestyle="none", label="base point")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    axes.set_ylim(1e5, 3e6)
     axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
     axes.minorticks_off()
     axes.set_xlabel(VARIED[name], color=INK)
@@ -52,6 +51,9 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     for axes, name in zip(panels.flat, VARIED, strict=True):
         tidy(axes)
         _panel(axes, result["points"], name)
+    # the panels share their axis, and a flat line is to look flat
+    lower, upper = panels[0, 0].get_ylim()
+    panels[0, 0].set_ylim(min(lower, upper / 30), upper)
     for axes in panels[:, 0]:
         axes.set_ylabel("training steps a second", color=INK)
     panels[0, 0].legend(frameon=False, fontsize=8, labelcolor=INK)

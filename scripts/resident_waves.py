@@ -5,6 +5,8 @@ Brains share nothing, so what they become depends on nobody beside them: the sam
 
 import argparse
 import hashlib
+import os
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -17,14 +19,17 @@ from hebbit.agents import HebbitError, SpikingAgent, checkpoint, saving
 from hebbit.agents.books import EPISODES_KEPT
 from hebbit.agents.errors import RunError
 from hebbit.agents.runs import RunDirectory, RunResult
+from hebbit.backends.choice import SAMPLE
 from hebbit.scripts.population import Ranking
 from hebbit.scripts.resident_job import BEST_BRAIN, MEDIAN_BRAIN, begun, kept, resumed, save_alone, summarize, work
 from hebbit.scripts.resident_population import newborn
-from hebbit.scripts.settings import Settings
+from hebbit.scripts.settings import Settings, judged
 
 AT_ITS_END = "the run in {} has come to its end; go further with more --steps, or a larger --until"
 BOOKS = 16 * EPISODES_KEPT + 64
 """Bytes of a checkpoint that a brain has not yet when it is born: episodes, and what is known of it."""
+HOST_COPIES = 8
+"""A brain takes so many times what a checkpoint holds of it while it is born or saved, about."""
 SLACK = 1 << 20
 """Bytes of a checkpoint for its settings, and for what is not a brain's."""
 
@@ -39,10 +44,11 @@ def planned(settings: Settings, arguments: argparse.Namespace) -> Settings:
         HebbitError: it cannot be resident, there is no room for one brain, or for less than --wave asks for.
     """
     most, at_once = room(settings, "numba" if arguments.ray else arguments.backend)
-    if most < (settings.wave or 1):
-        raise HebbitError(f"there is room for {most:,} such brains at once, got {settings.wave or 1:,}")
-    wave = settings.wave or most
-    if wave >= settings.brains:
+    wave = min(settings.wave or most, settings.brains)
+    if most < max(wave, 1):
+        advice = "choose a smaller --wave" if most else "use smaller brains, or another --backend"
+        raise HebbitError(f"there is room for {most:,} such brains at once, got {max(wave, 1):,}: {advice}")
+    if wave == settings.brains:
         return replace(settings, wave=0)
     if arguments.ray:
         raise HebbitError(
@@ -54,15 +60,28 @@ def planned(settings: Settings, arguments: argparse.Namespace) -> Settings:
 
 def room(settings: Settings, backend: str) -> tuple[int, int]:
     """Brains of a run that a checkpoint and the machine hold, and those that run at the same time."""
-    agent = newborn(replace(settings, brains=1), backend)
+    # what auto takes depends on how many there are
+    agent = newborn(replace(settings, brains=min(settings.brains, SAMPLE) if backend == "auto" else 1), backend)
     try:
-        own = sum(array.nbytes for array in (*saving.learned(agent).values(), *saving.running(agent).values()))
+        arrays = (*saving.learned(agent).values(), *saving.running(agent).values())
+        own = sum(array.nbytes for array in arrays) // len(agent.brains) + BOOKS
         machine: Any = agent.backend
         stream: Any = agent._stream
         found = machine.room(agent.state, stream.world)
-        return min((checkpoint.MAX_BYTES - SLACK) // (own + BOOKS), found.held), found.at_once
+        held = min((checkpoint.MAX_BYTES - SLACK) // own, host_memory() // (HOST_COPIES * own), found.held)
+        return held, found.at_once
     finally:
         agent.close()
+
+
+def host_memory() -> int:
+    """Bytes of memory that processes can still have; all there is where nobody says more."""
+    try:
+        text = Path("/proc/meminfo").read_text()
+        return int(text.partition("MemAvailable:")[2].split()[0]) << 10
+    except (OSError, IndexError, ValueError):
+        sysconf = getattr(os, "sysconf", None)
+        return sysconf("SC_PHYS_PAGES") * sysconf("SC_PAGE_SIZE") if sysconf else sys.maxsize
 
 
 def shares(settings: Settings) -> list[Settings]:
@@ -125,11 +144,12 @@ def _job(settings: Settings, folder: Path, arguments: argparse.Namespace) -> Any
     if not (folder / "config.json").exists():
         return begun(settings, folder, arguments)
     directory = RunDirectory.open(folder)
-    may_change = ("steps", "until")
-    stored, own = ({**each, **dict.fromkeys(may_change)} for each in (directory.read_config(), asdict(settings)))
-    if stored != own:
+    try:
+        if replace(judged(directory.read_config(), folder), steps=settings.steps, until=settings.until) != settings:
+            raise RunError(f"{folder} is not a wave of this run: start another run")
+    except BaseException:
         directory.close()
-        raise RunError(f"{folder} is not a wave of this run: start another run")
+        raise
     return resumed(settings, directory, arguments.backend)
 
 

@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hebbit.agents.config import AgentConfig, configure, convert
@@ -140,13 +141,11 @@ def of_resumed_run(arguments: argparse.Namespace, config: Mapping[str, Any]) -> 
     Raises:
         HebbitError: a flag contradicts them.
     """
-    try:
-        names = {one.name for one in dataclasses.fields(Settings)}
-        settings = Settings(**{name: value for name, value in config.items() if name in names})
-        stored = settings.agent_config()
-    except (TypeError, HebbitError) as error:
-        raise RunError(f"config.json of {arguments.run_dir} is damaged ({error}): start another run") from error
+    settings = judged(config, arguments.run_dir)
+    own_config = settings.agent_config()
     given = _given(arguments)
+    if given.get("wave", 0) >= settings.brains:
+        given["wave"] = 0
     steps, until = given.pop("steps", settings.steps), given.pop("until", settings.until)
     for name, value in given.items():
         own = getattr(settings, name)
@@ -157,9 +156,28 @@ def of_resumed_run(arguments: argparse.Namespace, config: Mapping[str, Any]) -> 
     if arguments.preset is not None:
         wanted = configure(settings.env_id, arguments.preset, changes).to_dict()
     for name, value in wanted.items():
-        if value != getattr(stored, name):
-            raise _contradiction(arguments.run_dir, name, getattr(stored, name), value)
+        if value != getattr(own_config, name):
+            raise _contradiction(arguments.run_dir, name, getattr(own_config, name), value)
     return dataclasses.replace(settings, steps=steps, until=until)
+
+
+def judged(config: Mapping[str, Any], folder: str | Path) -> Settings:
+    """The settings that a run's config.json holds; what it lacks is as it was before it came to be.
+
+    Raises:
+        RunError: no run can have them.
+    """
+    names = {one.name for one in dataclasses.fields(Settings)}
+    try:
+        settings = Settings(**{name: value for name, value in config.items() if name in names})
+        settings.agent_config()
+    except (TypeError, HebbitError) as error:
+        raise RunError(f"config.json of {folder} is damaged ({error}): start another run") from error
+    for name in ("steps", "brains", "look", "wave", "first"):
+        value, least = getattr(settings, name), 1 if name in ("brains", "look") else 0
+        if type(value) is not int or value < least:
+            raise RunError(f"config.json of {folder} is damaged ({name} is {value!r}): start another run")
+    return settings
 
 
 def _contradiction(run_dir: str, name: str, own: Any, given: Any) -> RunError:

@@ -102,12 +102,15 @@ def test_votes_are_summed_shared_and_cut() -> None:
     assert team.voted(before, after, 128).tolist() == [[102, 2047, -2048, 7]]
 
 
-def test_pooled_observations_are_those_of_one_who_saw_all() -> None:
+@pytest.mark.parametrize(("mean", "known"), [(3.0, 50), (1.7e9, 50), (1.7e9, 0)])
+def test_pooled_observations_are_those_of_one_who_saw_all(mean: float, known: int) -> None:
     dice = np.random.default_rng(3)
-    common, one, other = (dice.normal(3, 2, (n, 2)) for n in (50, 30, 20))
+    common, one, other = (dice.normal(mean, 2, (n, 2)) for n in (known, 30, 20))
 
     def seen(*parts: Any) -> tuple[Any, Any, Any]:
         values = np.concatenate(parts)
+        if not len(values):
+            return np.zeros(1, np.int64), np.zeros((1, 2)), np.zeros((1, 2))
         return np.array([len(values)]), values.mean(axis=0)[None], (len(values) * values.var(axis=0))[None]
 
     def arrays(*found: Any) -> dict[str, Any]:
@@ -115,11 +118,11 @@ def test_pooled_observations_are_those_of_one_who_saw_all() -> None:
         return {f"encoder_{n}": np.concatenate([f[i] for f in found]) for i, n in enumerate(names)}
 
     copies = arrays(seen(common, one), seen(common, other))
-    n, mean, variance = team.pooled(arrays(seen(common)), copies, 2)
+    n, means, variances = team.pooled(arrays(seen(common)), copies, 2)
     expected = np.concatenate([common, one, other])
-    assert n.tolist() == [100]
-    np.testing.assert_allclose(mean[0], expected.mean(axis=0))
-    np.testing.assert_allclose(variance[0], expected.var(axis=0))
+    assert n.tolist() == [len(expected)]
+    np.testing.assert_allclose(means[0], expected.mean(axis=0))
+    np.testing.assert_allclose(variances[0], expected.var(axis=0), rtol=1e-5)
 
 
 def test_ranges_are_found_together() -> None:
@@ -134,26 +137,54 @@ def test_ranges_are_found_together() -> None:
     assert all(np.array_equal(before[name], array) for name, array in agent.encoder.arrays().items())
 
 
-def test_the_smallest_unit_is_that_of_all() -> None:
-    agent = newborn("MountainCarContinuous-v0", brains=2)
-    crew = team._crew(agent, 3)
-    common = team._Common(crew, 3)
-    before = fine(crew)
-    for row, unit in enumerate([0.0, 8.0, 2.0, 0.0, 0.0, 0.0]):
+def united(units: list[float], before: float, critics: list[int]) -> tuple[team._Common, list[int]]:
+    """Copies of one brain with these units, whose critics have these weights, when they have agreed on rewards."""
+    agent = newborn("MountainCarContinuous-v0")
+    crew = team._crew(agent, len(units))
+    common = team._Common(crew, len(units))
+    common.units = [before]
+    arrays = crew.arrays(["weights", "fractions"])
+    for row, (unit, critic) in enumerate(zip(units, critics, strict=True)):
         crew.rewards.gauges[row] = replace(Gauge(), unit=unit, seen=row, size=float(row))
+        arrays["weights"][row, -1], arrays["fractions"][row, -1] = critic >> 4, critic & 15
+    crew.backend.refill(crew.state, arrays)
     common._agree_on_rewards()
-    gauges = crew.rewards.gauges
-    assert [gauge.unit for gauge in gauges] == [2.0] * 3 + [0.0] * 3
-    assert [gauge.seen for gauge in gauges] == [2] * 3 + [5] * 3 and gauges[0].size == 1.0
-    # what the second copy had learned of values was four times as large
-    changed = [row for row in range(6) if not np.array_equal(fine(crew)[row], before[row])]
-    assert changed in ([1], [])
-    # it halves about the 20 and a half weight steps that it was born with: 328 + (800 - 328) / 2
-    common.fine["weights"][0, -1] = 800
-    for gauge in gauges[:3]:
-        gauge.unit = 1.0
-    common._agree_on_rewards()
-    assert common.units == [1.0, 0.0] and (common.fine["weights"][0, -1] == 564).all()
+    assert len({gauge.unit for gauge in crew.rewards.gauges}) == 1
+    found = fine(crew)[:, -1]
+    assert (found == found[:, :1, :1]).all()
+    return common, found[:, 0, 0].tolist()
+
+
+BORN = 328
+"""Sixteenths of a step of a newborn critic's weights: an optimism of 20, and a half."""
+
+
+@pytest.mark.parametrize(
+    ("units", "before", "critics", "expected", "common"),
+    [
+        # nobody knows rewards yet
+        ([0.0, 0.0], 0.0, [BORN, 400], [BORN, 400], BORN),
+        # one has met some: the others learn in its unit
+        ([0.0, 2.0], 0.0, [BORN, 400], [BORN, 400], BORN),
+        # the smallest unit is that of all; what is larger than all before shrinks about the optimism
+        ([8.0, 2.0], 0.0, [BORN + 80, BORN], [BORN + 20, BORN], BORN),
+        ([2.0, 4.0], 4.0, [BORN + 40, BORN + 80], [BORN + 40, BORN + 40], BORN),
+        # a unit that grew was stretched about zero (and a half), and goes back so
+        ([8.0, 4.0], 4.0, [8 + 2 * (BORN - 8), BORN], [BORN, BORN], BORN),
+        ([8.0, 2.0], 4.0, [8 + 2 * (BORN - 8), BORN], [BORN, BORN], BORN),
+        # all have grown, and what they had in common with them
+        ([8.0, 8.0], 4.0, [500, 600], [500, 600], 8 + 2 * (BORN - 8)),
+    ],
+)
+def test_the_smallest_unit_is_that_of_all(
+    units: list[float], before: float, critics: list[int], expected: list[int], common: int
+) -> None:
+    found, values = united(units, before, critics)
+    assert values == expected and (found.fine["weights"][0, -1] == common).all()
+    known = [unit for unit in units if unit]
+    assert found.units == [min(known, default=0.0)]
+    gauges = found.crew.rewards.gauges
+    assert [gauge.seen for gauge in gauges] == [1, 1] and gauges[0].size == 0.5
 
 
 @pytest.mark.parametrize(
@@ -163,7 +194,9 @@ def test_the_smallest_unit_is_that_of_all() -> None:
         ({}, {"environments": 33}, "environments must be 1..32"),
         ({}, {"every": 0}, "every must be at least 1"),
         ({}, {"share": 1.5}, "share must be"),
-        ({}, {"share": 0.0}, "share must be"),
+        ({}, {"share": 0.0}, "share must be more than 0 and at most 1, got 0.0"),
+        ({}, {"share": float("nan")}, "got nan"),
+        ({}, {"share": float("inf")}, "got inf"),
         ({"rewire_every": 50}, {}, "leave out rewire_every"),
         ({"actor_fading": 0.1}, {}, "leave out rewire_every and actor_fading"),
         ({"replay_steps": 10}, {}, "replay_steps must be 0"),

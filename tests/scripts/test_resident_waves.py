@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +80,86 @@ def test_waves_go_on_where_they_were_stopped(cli: Cli, monkeypatch: pytest.Monke
     assert cli(GO_ON).status == 0 and result("waves") == before
 
 
+def test_further_steps_outlive_a_kill(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the run is to become is written before it goes there, and its result is gone until it is true again."""
+    assert cli(f"{SMALL} --steps 250 --wave 2 --run-dir waves").status == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(resident_job, "_finish", lambda *_: (_ for _ in ()).throw(RuntimeError("the power failed")))
+        status, _, err = cli(f"{GO_ON} --steps 500")
+    assert status != 0 and "the power failed" in err and not Path("waves/result.json").exists()
+    assert cli(GO_ON).status == 0 and result("waves")["steps"] == 500
+    assert_same_as_one(cli, 500)
+
+
+def test_waves_end_at_another_share(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resident_population, "TRIALS", (1, 2))
+    monkeypatch.setattr("hebbit.scripts.train.reward_threshold", lambda env_id: 15.0)
+    assert cli(f"{SMALL} --steps 1000 --wave 2 --until 0.1 --run-dir waves").status == 0
+    few = result("waves")["steps_made"]
+    status, _, err = cli(f"{GO_ON} --until 1")
+    assert status == 0, err
+    assert few < result("waves")["steps_made"]
+    assert_same_as_one(cli, 1000)
+    best = SpikingAgent.load("waves/best_brain.zip")
+    solved_at = result("waves")["solved_at"][result("waves")["population"]["best"]]
+    assert best.num_timesteps == (solved_at if solved_at >= 0 else 1000)
+
+
+def test_a_wave_that_is_over_is_not_read_again(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cli(f"{SMALL} --steps 100 --wave 2 --run-dir waves").status == 0
+    monkeypatch.setattr(resident_job, "restored", lambda *_: pytest.fail("a wave was read"))
+    assert cli(GO_ON).status == 0
+    Path("waves/wave_0001/result.json").write_text("{}")
+    status, _, err = cli(GO_ON)
+    assert status != 0 and "result.json is damaged" in err
+
+
+def test_one_wave_is_gone_before_the_next_is_born(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is room for one of them."""
+    alive: set[int] = set()
+    honest = resident_population.newborn
+
+    def newborn(*arguments: Any, **more: Any) -> SpikingAgent:
+        assert not alive
+        agent = honest(*arguments, **more)
+        alive.add(id(agent))
+        weakref.finalize(agent, alive.discard, id(agent))
+        return agent
+
+    monkeypatch.setattr(resident_population, "newborn", newborn)
+    monkeypatch.setattr(resident_job, "newborn", newborn)
+    monkeypatch.setattr(resident_waves, "newborn", newborn)
+    status, _, err = cli(f"{SMALL} --steps 100 --wave 2 --run-dir waves")
+    assert status == 0, err
+
+
+@pytest.mark.parametrize("value", [-2, "2", None, True])
+def test_settings_that_no_run_has_are_refused(cli: Cli, value: Any) -> None:
+    assert cli(f"{SMALL} --steps 100 --wave 2 --run-dir waves").status == 0
+    config = json.loads(Path("waves/config.json").read_text())
+    Path("waves/config.json").write_text(json.dumps({**config, "wave": value}))
+    status, _, err = cli(GO_ON)
+    assert status != 0 and f"wave is {value!r}" in err
+
+
+def test_older_settings_go_on(cli: Cli) -> None:
+    """What a later version adds does not part waves from their run."""
+    assert cli(f"{SMALL} --steps 100 --wave 2 --run-dir waves").status == 0
+    for path in Path("waves").rglob("config.json"):
+        config = json.loads(path.read_text())
+        del config["tensorboard"]
+        path.write_text(json.dumps(config))
+    status, _, err = cli(f"{GO_ON} --steps 200")
+    assert status == 0, err
+
+
+def test_more_room_than_brains(cli: Cli) -> None:
+    words = f"{SMALL} --steps 100 --wave 50000000 --run-dir waves"
+    assert cli(words).status == 0 and Path("waves/CartPole-v1.zip").exists()
+    status, out, err = cli(f"{words} --resume".replace("--brains 5", "").replace("-P pool_words=8", ""))
+    assert status == 0 and "has come to its end" in out, err
+
+
 def test_waves_that_are_interrupted_say_how_to_go_on(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(resident_job, "_finish", lambda *_: signal.raise_signal(signal.SIGINT))
@@ -148,6 +229,7 @@ class Arguments:
 def plan(monkeypatch: pytest.MonkeyPatch, brains: int, wave: int, held: int, at_once: int) -> int:
     """Brains of a wave on a machine with so much room."""
     monkeypatch.setattr("hebbit.backends.numba_backend.NumbaBackend.room", lambda *a: Room(held, at_once))
+    monkeypatch.setattr(resident_waves, "host_memory", lambda: 1 << 40)
     settings = Settings("CartPole-v1", 10, brains=brains, wave=wave, resident=True)
     arguments: Any = Arguments()
     return resident_waves.planned(settings, arguments).wave
@@ -167,6 +249,30 @@ def test_a_wave_is_what_there_is_room_for(
     monkeypatch: pytest.MonkeyPatch, brains: int, wave: int, held: int, at_once: int, expected: int
 ) -> None:
     assert plan(monkeypatch, brains, wave, held, at_once) == expected
+
+
+def test_auto_is_asked_as_the_run_will_ask_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many brains there are decides whether auto takes a GPU."""
+    asked: list[tuple[int, str]] = []
+    honest = resident_population.newborn
+
+    def newborn(settings: Settings, backend: str) -> SpikingAgent:
+        asked.append((settings.brains, backend))
+        return honest(settings, backend)
+
+    monkeypatch.setattr(resident_waves, "newborn", newborn)
+    for brains, backend in ((9, "auto"), (700, "auto"), (700, "numba")):
+        resident_waves.room(Settings("CartPole-v1", 10, brains=brains, resident=True), backend)
+    assert asked == [(9, "auto"), (256, "auto"), (1, "numba")]
+
+
+def test_a_host_holds_what_is_born_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings("CartPole-v1", 10, brains=10, resident=True)
+    plenty = resident_waves.room(settings, "numba")[0]
+    monkeypatch.setattr(resident_waves, "host_memory", lambda: 100 << 20)
+    assert 100 < resident_waves.room(settings, "numba")[0] < plenty
+    monkeypatch.undo()
+    assert resident_waves.host_memory() > 1 << 28
 
 
 def test_a_checkpoint_holds_a_wave(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
