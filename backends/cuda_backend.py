@@ -61,6 +61,9 @@ class Machine(Protocol):
     def download(self, array: Any) -> NDArray[Any]:
         """A copy on the host."""
 
+    def store(self, array: Any, host: NDArray[Any]) -> None:
+        """Overwrite an array of the device, for which it needs no further room."""
+
     def load(self, made: Layout) -> Any:
         """The kernels compiled for a layout."""
 
@@ -249,7 +252,7 @@ class DeviceBackend:
         """See :class:`hebbit.backends.spec.Backend`."""
         rows = np.array(self._machine.download(state.memory))
         fill_rows(state.config, state.layout, arrays, rows)
-        state.memory = self._machine.upload(rows)
+        self._machine.store(state.memory, rows)
 
     def step(self, state: DeviceState, intensities: U8, rewards: I32, flags: U8, forced: I32 | None = None) -> I32:
         """See :class:`hebbit.backends.spec.Backend`."""

@@ -129,6 +129,12 @@ class CupyMachine:
             host: NDArray[Any] = cupy.asnumpy(array)
         return host
 
+    def store(self, array: Any, host: NDArray[Any]) -> None:
+        """Overwrite an array of the device."""
+        self.moved["to_device"] += host.nbytes
+        with self.device, cupy.cuda.Stream.null:
+            array.set(np.ascontiguousarray(host))
+
     def load(self, made: Layout) -> dict[str, Any]:
         """The kernels compiled for a layout."""
         with self.device, cupy.cuda.Stream.null:

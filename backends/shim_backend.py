@@ -124,6 +124,10 @@ class ShimMachine:
         """An ordinary copy."""
         return array.copy()
 
+    def store(self, array: NDArray[Any], host: NDArray[Any]) -> None:
+        """Overwrite it."""
+        array[...] = host
+
     def load(self, made: Layout) -> ctypes.CDLL:
         """The kernels compiled for a layout."""
         options = (f"-D__CUDA_ARCH__={self.architecture}", *defines(made))

@@ -113,6 +113,10 @@ class EmulatedMachine:
         """A copy."""
         return array.copy()
 
+    def store(self, array: NDArray[Any], host: NDArray[Any]) -> None:
+        """Overwrite it."""
+        array[...] = host
+
     def load(self, made: Layout) -> dict[str, Program]:
         """Compile the kernels for a layout.
 

@@ -26,8 +26,7 @@ MODULE = "hebbit.backends.cupy_backend"
 
 Order = Literal["C", "F"]
 ARCHITECTURE = 900
-SCHEDULE = 2
-"""Shuffled: a GPU promises no order of threads."""
+SCHEDULE = 2  # shuffled: a GPU promises no order of threads
 STATIC_LIMIT = 48 << 10
 SHARED_LIMIT = 232448  # of a block that asks for it, on an H100 or H200
 TYPES: dict[str, Any] = {"u32": np.uint32, "s32": np.int32, "u8": np.uint8, "s64": np.int64, "double": np.float64}
@@ -110,11 +109,13 @@ class Ndarray:
         self.shape, self.dtype, self._order = shape, np.dtype(dtype), order
         self._device = gpu.current
         self._memory = guarded((int(np.prod(shape, dtype=np.int64)),), self.dtype.type)
-        gpu.allocated.append(self._memory.nbytes)
+        self.nbytes = self._memory.nbytes
+        gpu.allocated.append(self.nbytes)
 
-    @property
-    def nbytes(self) -> int:
-        return self._memory.nbytes
+    def set(self, arr: NDArray[Any], stream: Any = None) -> None:
+        if arr.shape != self.shape or arr.dtype != self.dtype or not self._rows_first:
+            raise ValueError("Shape mismatch")
+        self._memory[:] = arr.ravel()
 
     @property
     def _rows_first(self) -> bool:

@@ -62,3 +62,17 @@ def test_there_is_room_for_what_memory_and_registers_hold(
     assert (1 << 30) / found.held == pytest.approx(each, rel=0.02)
     double.free = RESERVE - 1
     assert backend.room(state, envs.world).held == 0
+
+
+def test_refilling_takes_no_further_memory(double: Gpu) -> None:
+    agents = [resident_agent(name).learn(30, log_interval=None) for name in ("cupy", "numba")]
+    before = len(double.allocated)
+    for agent in agents:
+        arrays = agent.arrays(["weights", "surprise"])
+        arrays["weights"][:, 0], arrays["surprise"][:] = 5, 77
+        agent.backend.refill(agent.state, arrays)
+    assert len(double.allocated) == before
+    assert agents[0].digest() == agents[1].digest()
+    for agent in agents:
+        agent.learn(20, log_interval=None, reset_num_timesteps=False)
+    assert agents[0].digest() == agents[1].digest()
