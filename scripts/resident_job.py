@@ -106,7 +106,8 @@ def resumed(settings: Settings, directory: RunDirectory, backend: str) -> Job:
 def _is_over(directory: RunDirectory, settings: Settings) -> bool:
     """Whether a run has come to its end: its result says so, without its brains being read."""
     result = directory.read_result()
-    if result is None or not directory.model_path.exists():
+    # an older result does not say it: then the brains do
+    if result is None or "steps_of_each" not in result or not directory.model_path.exists():
         return False
     try:
         made, solved = int(result["steps_of_each"]), np.array(result["solved_at"], np.int64) >= 0
