@@ -107,12 +107,12 @@ def test_waves_end_at_another_share(cli: Cli, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_wave_that_is_over_is_not_read_again(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli(f"{SMALL} --steps 100 --wave 2 --run-dir waves").status == 0
-    monkeypatch.setattr(resident_job, "restored", lambda *_: pytest.fail("a wave was read"))
-    assert cli(GO_ON).status == 0
-    Path("waves/wave_0001/result.json").write_text('{"steps_of_each": "many"}')
-    status, _, err = cli(GO_ON)
-    assert status != 0 and "result.json is damaged" in err
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(resident_job, "restored", lambda *_: pytest.fail("a wave was read"))
+        assert cli(GO_ON).status == 0
+        Path("waves/wave_0001/result.json").write_text('{"steps_of_each": "many"}')
+        status, _, err = cli(GO_ON)
+        assert status != 0 and "result.json is damaged" in err
     Path("waves/wave_0001/result.json").write_text("{}")
     assert cli(GO_ON).status == 0 and result("waves/wave_0001")["steps_of_each"] == 100
 
