@@ -199,7 +199,9 @@ def _finish(population: Population, job: Job, arguments: argparse.Namespace) -> 
     ranking = Ranking(returns.mean(axis=1), population.threshold) if episodes else None
     if ranking is not None:
         for row, name in ((ranking.best, BEST_BRAIN), (ranking.median, MEDIAN_BRAIN)):
-            save_alone(population.agent.extract(row), int(population.solved_at[row]), directory.path / name)
+            # out of the file that was just written, as an export of all brains takes longer
+            alone = SpikingAgent.load(directory.model_path, backend="numba", brain=row)
+            save_alone(alone, int(population.solved_at[row]), directory.path / name)
     if not arguments.no_plots:
         from hebbit.scripts.resident_figure import draw
 
