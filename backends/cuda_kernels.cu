@@ -12,20 +12,19 @@ INLINE void store_excitement(u32 *row, const u32 *x) {
   for (u32 i = 0; i < 4; ++i) row[ROW_EXCITEMENT + i * CARRIED + threadIdx.x] = x[i];
 }
 
-// A presentation up to drives and values; gives the spikes that this thread's words have fired.
-INLINE s32 see(const u32 *pairs, const u32 *inner, u32 *x, const u8 *intensity, const s32 *params, const s32 *group_of,
-               const Clock &clock, u32 *board) {
-  s32 fired = present(intensity, x, params, clock, board);
+// A presentation up to drives and values.
+INLINE void see(const u32 *pairs, const u32 *inner, u32 *x, const u8 *intensity, const s32 *params, const s32 *group_of,
+                const Clock &clock, u32 *board) {
+  present(intensity, x, params, clock, board);
   BARRIER();
 #if LEARNING
-  fired += fire_learning(inner, params, clock, board);
+  fire_learning(inner, params, clock, board);
   BARRIER();
 #endif
   sum_spikes(board);
   sum_weights(pairs, board);
   BARRIER();
   readout(group_of, board);
-  return fired;
 }
 
 // One presentation and its learning: numpy_backend._step. Every reading of the board lies behind a barrier after the
@@ -179,9 +178,19 @@ predict(const u32 *memory, const s32 *params, const s32 *groups, const u32 *aske
   draw_echoes(clock, board);
   if (threadIdx.x < POOL) wire(threadIdx.x, row[ROW_GENERATION + threadIdx.x], clock, board);
   clear_sums(board);
-  const u8 *seen = intensities + i * (32 * SENSORY);
-  s32 fired = warp_sum(see(row + ROW_PAIRS, row + ROW_INNER, x, seen, own, group_of, clock, board));
+  // as see() does it, and counts the spikes
+  s32 fired = present(intensities + i * (32 * SENSORY), x, own, clock, board);
+  BARRIER();
+#if LEARNING
+  fired += fire_learning(row + ROW_INNER, own, clock, board);
+  BARRIER();
+#endif
+  fired = warp_sum(fired);
   if (threadIdx.x % 32 == 0) atomicAdd(board + BOARD_SUMS + OUTPUTS + 1, (u32)fired);
+  sum_spikes(board);
+  sum_weights(row + ROW_PAIRS, board);
+  BARRIER();
+  readout(group_of, board);
   BARRIER();
   fire_motors(own, group_of, clock, row[ROW_PRESENTATION], board);
   BARRIER();

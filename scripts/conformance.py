@@ -153,7 +153,7 @@ def random_params(dice: Dice, brains: int, clusters: int) -> NDArray[np.int32]:
     params = np.zeros((brains, clusters, len(Param)), np.int32)
     for brain in params:
         for row in brain:
-            row[:] = [dice.across(*RANGES[param]) for param in Param]
+            row[: Param.COPY] = [dice.across(*RANGES[param]) for param in Param if param < Param.COPY]
             slope = dice.across(0, 4)
             most = spec.THRESHOLD_MAX - (spec.MAX_SLOTS - 1) * slope if dice.one_in(3) else min(12, 31 - 7 * slope)
             row[[Param.THRESHOLD_SLOPE, Param.THRESHOLD]] = slope, dice.across(1, most)
@@ -209,7 +209,11 @@ def random_case(number: int, brains: int | None = None) -> Case:
     config = random_config(dice)
     size = 1 + number % 3 if brains is None else brains
     params = random_params(dice, size, config.clusters)
-    return Case(number, config, params, dice.between(0, 2**32 - 1), random_arrays(dice, config, size))
+    seed, arrays = dice.between(0, 2**32 - 1), random_arrays(dice, config, size)
+    # which copy a brain is belongs to the whole of it; half are none
+    for brain in params:
+        brain[:, Param.COPY] = dice.across(*RANGES[Param.COPY]) if dice.one_in(2) else 0
+    return Case(number, config, params, seed, arrays)
 
 
 def random_intensities(dice: Dice, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -125,7 +125,12 @@ def _checkpoint_of(run: RunDirectory, brain: str | int | None) -> Path:
     if isinstance(brain, str):
         raise RunError(f"{run.path} has no {path.name}: only a population that has finished has it; leave --brain out")
     if (run.path / "wave_0000").is_dir():
-        raise RunError(f"the brains of {run.path} lived in waves: name one, such as {run.path / 'wave_0000'}")
+        wave = run.read_config().get("wave")
+        if isinstance(brain, int) and isinstance(wave, int) and wave > 0:
+            place = f"brain {brain} is --brain {brain % wave} of {run.path / f'wave_{brain // wave:04d}'}"
+        else:
+            place = f"name one, such as {run.path / 'wave_0000'}"
+        raise RunError(f"the brains of {run.path} lived in waves: {place}")
     raise RunError(f"{run.path} has no checkpoint yet: wait for its first, or go on with it by hebbit train --resume")
 
 

@@ -51,6 +51,14 @@ def which_brain(text: str) -> str | int:
         raise argparse.ArgumentTypeError(f"expected best, median or a number of 0 or more, got {text!r}") from error
 
 
+def positive_share(text: str) -> float:
+    """A share of more than 0, up to 1."""
+    value = share(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError(f"expected a share of more than 0, got {text!r}")
+    return value
+
+
 def share(text: str) -> float:
     """A share of 0 to 1."""
     try:
@@ -95,7 +103,12 @@ def train(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="physics and brains in one compiled loop, until every brain has solved the task or --steps are made",
     )
-    add("--until", type=share, metavar="SHARE", help="resident: stop when this share of the brains has (default 1)")
+    add(
+        "--until",
+        type=positive_share,
+        metavar="SHARE",
+        help="resident: stop when this share of the brains has (default 1)",
+    )
     add("--look", type=positive_number, metavar="N", help="resident: steps between two looks (default 2000)")
     add(
         "--ray", metavar="ADDRESS", nargs="?", const="local",
@@ -143,7 +156,9 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
     add("--backend", metavar="NAME", default="auto", help="auto (default), numba, cupy, numpy or shim")
     trust_flag(parser)
     show = parser.add_mutually_exclusive_group()
-    show.add_argument("--resident", action="store_true", help="play other episodes in the compiled world: far faster")
+    show.add_argument(
+        "--resident", action="store_true", help="play in the compiled world: far faster, and not Gymnasium's episodes"
+    )
     show.add_argument("--render", action="store_true", help="watch it in a window")
     show.add_argument(
         "--video", metavar="DIR", help="film every episode into this folder; with --plan three of each row"

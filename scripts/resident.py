@@ -6,8 +6,8 @@ import time
 from hebbit.agents import HebbitError
 from hebbit.agents.runs import RunDirectory
 from hebbit.scripts import resident_waves as waves
-from hebbit.scripts.resident_job import begun, kept, resumed, work
-from hebbit.scripts.settings import Settings, of_new_run, of_resumed_run
+from hebbit.scripts.resident_job import at_its_end, begun, kept, resumed, work
+from hebbit.scripts.settings import Settings, check_environment, of_new_run, of_resumed_run
 
 MOST_STEPS = 1_000_000
 """Where no --steps are named."""
@@ -32,8 +32,10 @@ def _begin(arguments: argparse.Namespace) -> int:
 def _settings(arguments: argparse.Namespace) -> Settings:
     from hebbit.scripts.train import reward_threshold
 
+    check_environment(arguments.env_id)
     if reward_threshold(arguments.env_id) is None and (arguments.steps is None or arguments.until is not None):
-        raise HebbitError(f"nobody says when {arguments.env_id} is solved: say how long with --steps, without --until")
+        advice = "leave --until out" if arguments.until is not None else "say how long to learn with --steps"
+        raise HebbitError(f"nobody says when {arguments.env_id} is solved: {advice}")
     if arguments.steps is None:
         arguments.steps = MOST_STEPS
     if arguments.shards is not None and arguments.ray is None:
@@ -64,5 +66,5 @@ def _go_on(arguments: argparse.Namespace) -> int:
         if job.lives is not None:
             return work(job, arguments, directory.path)
         if not arguments.quiet:
-            print(waves.AT_ITS_END.format(directory.path))
+            print(at_its_end(directory, settings))
         return 0

@@ -6,7 +6,7 @@ import io
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -123,6 +123,17 @@ def _refuse_fewer(made: int, directory: RunDirectory, settings: Settings) -> Non
         raise HebbitError(f"{done}: --steps must be no less, got {settings.steps:,}")
 
 
+def at_its_end(directory: RunDirectory, settings: Settings) -> str:
+    """What to say of a run with nothing left to do."""
+    solved = np.array((directory.read_result() or {}).get("solved_at", []), np.int64) >= 0
+    if solved.size and solved.mean() >= settings.until:
+        what = f"{solved.mean():.1%} of its brains have solved it"
+        return f"the run in {directory.path} has come to its end: {what}" + (
+            "; go further with a larger --until" if settings.until < 1 else ""
+        )
+    return f"the run in {directory.path} has come to its end; go further with more --steps"
+
+
 def work(job: Job, arguments: argparse.Namespace, folder: Path) -> int:
     """Lead a population to its end: the exit status.
 
@@ -165,6 +176,8 @@ def kept(run: Job | RunDirectory) -> Iterator[None]:
 
 def _learn(lives: Lives, settings: Settings, directory: RunDirectory, interrupt: Interrupt, quiet: bool) -> None:
     """Until all steps are made, enough brains have solved the task, or a signal comes."""
+    from hebbit.scripts.train import reward_threshold
+
     began, before, saved = time.perf_counter(), lives.elapsed, lives.steps
     rested, cost = began, SAVE_SECONDS * settings.brains
     while lives.steps < settings.steps and lives.share < settings.until and not interrupt.number:
@@ -175,12 +188,18 @@ def _learn(lives: Lives, settings: Settings, directory: RunDirectory, interrupt:
         now = time.perf_counter()
         lives.elapsed = before + now - began
         if not quiet:
-            steps, seconds, share, _, _, median, *_ = lives.rows[-1]
-            print(f"{int(steps):,} steps, {seconds:.1f} s: median return {median:.1f}, {share:.1%} solved", flush=True)
+            print(told(lives.rows[-1], reward_threshold(settings.env_id) is not None), flush=True)
         if settings.save_freq and lives.steps - saved >= settings.save_freq and SAVE_SHARE * (now - rested) >= cost:
             _save(lives.gather(), directory)
             saved, rested = lives.steps, time.perf_counter()
             cost = rested - now
+
+
+def told(row: Sequence[float], solvable: bool) -> str:
+    """A row of progress.csv in words."""
+    steps, seconds, share, _, _, median, *_ = row
+    returns = f"median training return {median:.1f}" if np.isfinite(median) else "no episode has ended"
+    return f"{int(steps):,} steps, {seconds:.1f} s: {returns}" + (f", {share:.1%} solved" if solvable else "")
 
 
 def _save(population: Population, directory: RunDirectory) -> None:
@@ -202,7 +221,7 @@ def _finish(population: Population, job: Job, arguments: argparse.Namespace) -> 
             # out of the file that was just written, as an export of all brains takes longer
             alone = SpikingAgent.load(directory.model_path, backend="numba", brain=row)
             save_alone(alone, int(population.solved_at[row]), directory.path / name)
-    if not arguments.no_plots:
+    if population.rows and not arguments.no_plots:
         from hebbit.scripts.resident_figure import draw
 
         draw(population.rows, population.threshold, settings, directory.path / CURVE)
@@ -245,7 +264,7 @@ def summarize(result: dict[str, Any], ranking: Ranking | None, settings: Setting
     """Say what came of a run."""
     rate = f"{result['steps_per_second']:,.0f} steps/s" if result["steps_per_second"] else "no steps"
     print(
-        f"{settings.env_id}, seed {settings.seed}: {settings.brains} brains, {result['steps_made']:,} steps in "
+        f"{settings.env_id}, seed {settings.seed}: {settings.brains:,} brains, {result['steps_made']:,} steps in "
         f"{result['wall_seconds']:.1f} s ({rate}, {result['backend']})"
     )
     print(

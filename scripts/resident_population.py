@@ -1,5 +1,6 @@
 """Brains of a resident run on their way until they have solved their task."""
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -106,7 +107,8 @@ class Population:
             self.train_seconds, self.trial_seconds = float(kept["train_seconds"]), float(kept["trial_seconds"])
             self.elapsed = float(kept.get("elapsed", self.train_seconds + self.trial_seconds))
             self.rows = [
-                tuple(float("nan") if value is None else float(value) for value in row) for row in kept["rows"]
+                (int(steps), *(float("nan") if value is None else float(value) for value in row))
+                for steps, *row in kept["rows"]
             ]
             if any(len(row) != len(COLUMNS) for row in self.rows):
                 raise ValueError("rows of another length")
@@ -188,6 +190,7 @@ def restored(path: Path, settings: Settings, backend: str) -> Population:
         RunError: it is another one than the settings describe.
     """
     if not path.exists():
+        print(f"hebbit: {path} is not there, so its brains begin anew", file=sys.stderr)
         return population_of(newborn(settings, backend), settings)
     agent = SpikingAgent.load(path, backend=backend)
     numbers = list(range(settings.first, settings.first + settings.brains))

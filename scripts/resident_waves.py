@@ -17,17 +17,27 @@ import numpy as np
 
 from hebbit.agents import HebbitError, SpikingAgent, checkpoint, saving
 from hebbit.agents.books import EPISODES_KEPT
-from hebbit.agents.errors import RunError
+from hebbit.agents.errors import CheckpointError, RunError
 from hebbit.agents.runs import RunDirectory, RunResult
 from hebbit.backends.choice import SAMPLE
 from hebbit.scripts.population import Ranking
-from hebbit.scripts.resident_job import BEST_BRAIN, MEDIAN_BRAIN, begun, kept, resumed, save_alone, summarize, work
+from hebbit.scripts.resident_job import (
+    BEST_BRAIN,
+    MEDIAN_BRAIN,
+    at_its_end,
+    begun,
+    kept,
+    resumed,
+    save_alone,
+    summarize,
+    work,
+)
 from hebbit.scripts.resident_population import newborn
 from hebbit.scripts.settings import Settings, judged
 
-AT_ITS_END = "the run in {} has come to its end; go further with more --steps, or a larger --until"
 BOOKS = 16 * EPISODES_KEPT + 64
 """Bytes of a checkpoint that a brain has not yet when it is born: episodes, and what is known of it."""
+MOST_WAVES = 10_000
 HOST_COPIES = 8
 """A brain takes so many times what a checkpoint holds of it while it is born or saved, about."""
 SLACK = 1 << 20
@@ -45,6 +55,8 @@ def planned(settings: Settings, arguments: argparse.Namespace) -> Settings:
     """
     most, at_once = room(settings, "numba" if arguments.ray else arguments.backend)
     wave = min(settings.wave or most, settings.brains)
+    if settings.brains > 1 << 32:
+        raise HebbitError(f"brains have numbers of 32 bits, so there are at most {1 << 32:,}, got {settings.brains:,}")
     if most < max(wave, 1):
         advice = "choose a smaller --wave" if most else "use smaller brains, or another --backend"
         raise HebbitError(f"there is room for {most:,} such brains at once, got {max(wave, 1):,}: {advice}")
@@ -55,7 +67,11 @@ def planned(settings: Settings, arguments: argparse.Namespace) -> Settings:
             f"{wave:,} such brains are saved together, and with --ray all of them are, got {settings.brains:,}: leave "
             "--ray out, then they live in waves, or make several runs"
         )
-    return replace(settings, wave=settings.wave or max(wave - wave % at_once, min(wave, at_once)))
+    wave = settings.wave or max(wave - wave % at_once, min(wave, at_once))
+    if settings.brains > wave * MOST_WAVES:
+        waves = -(-settings.brains // wave)
+        raise HebbitError(f"a run has at most {MOST_WAVES:,} waves, got {waves:,} of {wave:,} brains each")
+    return replace(settings, wave=wave)
 
 
 def room(settings: Settings, backend: str) -> tuple[int, int]:
@@ -114,17 +130,18 @@ def run(directory: RunDirectory, settings: Settings, arguments: argparse.Namespa
     folders = [directory.path / f"wave_{number:04d}" for number in range(len(own))]
     with kept(directory):
         for one, folder in zip(own, folders, strict=True):
+            if not (folder / "result.json").exists():
+                _say(arguments, f"{folder.name} of {len(own)}: brains {one.first:,}..{one.first + one.brains - 1:,}")
             with closing(_job(one, folder, arguments)) as job:
                 if job.lives is None:
                     continue
                 worked = True
                 directory.write_config(asdict(settings))
                 directory.result_path.unlink(missing_ok=True)
-                _say(arguments, f"{folder.name} of {len(own)}: brains {one.first:,}..{one.first + one.brains - 1:,}")
                 if status := work(job, arguments, directory.path):
                     return status
         if not worked and directory.read_result() is not None:
-            _say(arguments, AT_ITS_END.format(directory.path))
+            _say(arguments, at_its_end(directory, settings))
             return 0
         _conclude(directory, settings, folders, arguments)
         return 0
@@ -147,10 +164,12 @@ def _job(settings: Settings, folder: Path, arguments: argparse.Namespace) -> Any
     try:
         if replace(judged(directory.read_config(), folder), steps=settings.steps, until=settings.until) != settings:
             raise RunError(f"{folder} is not a wave of this run: start another run")
-    except BaseException:
+        return resumed(settings, directory, arguments.backend)
+    except BaseException as error:
         directory.close()
+        if isinstance(error, CheckpointError | RunError):
+            raise RunError(f"{error}; or remove {folder}, and --resume makes that wave anew") from error
         raise
-    return resumed(settings, directory, arguments.backend)
 
 
 def _conclude(

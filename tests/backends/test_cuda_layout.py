@@ -63,7 +63,7 @@ def test_a_warp_holds_1024_neurons() -> None:
 def test_bytes_of_a_brain_are_those_of_the_document() -> None:
     """docs/gpu.md quotes them."""
     made = layout(BrainConfig(8, 32, (2,), slots_min=8, slots_max=8), SHARED_LIMIT)
-    assert (made.row_bytes, made.shared_bytes, made.threads) == (8976, 11712, 32)
+    assert (made.row_bytes, made.shared_bytes, made.threads) == (8980, 11712, 32)
     made = layout(AgentConfig().brain(4, (2,)), SHARED_LIMIT)
     assert (made.warps, made.pairs_shared) == (2, True)
 

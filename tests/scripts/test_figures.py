@@ -45,6 +45,7 @@ def test_an_unknown_figure_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
 OF_RUNS = {
     "tune_population",
     "evaluation",
+    "resident_rate",
     *(f"inspect_{name}" for name in ("fields", "preferred", "value", "watch", "weights")),
 }
 

@@ -112,7 +112,7 @@ def test_a_wave_that_is_over_is_not_read_again(cli: Cli, monkeypatch: pytest.Mon
         assert cli(GO_ON).status == 0
         Path("waves/wave_0001/result.json").write_text('{"steps_of_each": "many"}')
         status, _, err = cli(GO_ON)
-        assert status != 0 and "result.json is damaged" in err
+        assert status != 0 and "result.json is damaged" in err and "or remove waves/wave_0001" in err
     Path("waves/wave_0001/result.json").write_text("{}")
     assert cli(GO_ON).status == 0 and result("waves/wave_0001")["steps_of_each"] == 100
 
@@ -176,6 +176,8 @@ def test_waves_are_evaluated_one_by_one(cli: Cli) -> None:
     assert cli(f"{SMALL} --steps 100 --wave 2 --run-dir waves").status == 0
     status, _, err = cli("evaluate waves --episodes 1")
     assert status != 0 and "name one, such as waves/wave_0000" in err
+    status, _, err = cli("evaluate waves --brain 3 --episodes 1")
+    assert status != 0 and "brain 3 is --brain 1 of waves/wave_0001" in err
     for words in ("waves/wave_0002", "waves/wave_0001 --brain 1", "waves --brain best"):
         assert cli(f"evaluate {words} --episodes 1").status == 0
 
@@ -190,13 +192,23 @@ def test_waves_go_further(cli: Cli) -> None:
     assert status != 0 and "has made 600 steps already" in err and result("waves")["steps"] == 600
 
 
-def test_another_share_that_is_to_solve_it(cli: Cli) -> None:
-    words = "train CartPole-v1 --resident --brains 4 --eval-episodes 0 -P pool_words=4 --no-plots --look 50 --until 0"
-    assert cli(f"{words} --steps 200 --run-dir run").status == 0
-    assert result("run")["steps_made"] == 0
+def test_another_share_that_is_to_solve_it(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resident_population, "TRIALS", (1, 2))
+    monkeypatch.setattr("hebbit.scripts.train.reward_threshold", lambda env_id: 15.0)
+    assert cli(f"{SMALL} --steps 1000 --until 0.1 --run-dir run").status == 0
+    few = result("run")["steps_made"]
+    status, out, _ = cli("train CartPole-v1 --run-dir run --resume --steps 9000")
+    assert status == 0 and "of its brains have solved it; go further with a larger --until" in out
     status, _, err = cli("train CartPole-v1 --run-dir run --resume --until 1")
     assert status == 0, err
-    assert result("run")["steps_made"] == 800
+    assert result("run")["steps_made"] > few
+    # the rows are those of a run that nobody stopped
+    assert cli(f"{SMALL} --steps 1000 --run-dir whole").status == 0
+    rows, whole = (
+        [row.split(",")[:1] + row.split(",")[2:] for row in Path(f"{run}/progress.csv").read_text().splitlines()]
+        for run in ("run", "whole")
+    )
+    assert rows == whole[: len(rows)] and rows[1][0] == "100"
 
 
 @pytest.mark.parametrize(
