@@ -38,8 +38,6 @@ UNUSABLE = 2
 SHOWN = 10
 """Failing cases that are described; the others are counted."""
 
-"""Least and largest value of every hyperparameter that the contract must hold for."""
-
 FLAGS = (Flag.CONTINUE,) * 8 + (Flag.IDLE, Flag.START, Flag.TERMINATED, Flag.TRUNCATED)
 CYCLES = (1, 1, 2, 2, 3, 4, 5, 8, 11, 15)
 """Short presentations are frequent because the specification is slow; all sizes beyond a block of 8 occur."""
@@ -210,8 +208,7 @@ def random_case(number: int, brains: int | None = None) -> Case:
     size = 1 + number % 3 if brains is None else brains
     params = random_params(dice, size, config.clusters)
     seed, arrays = dice.between(0, 2**32 - 1), random_arrays(dice, config, size)
-    # which copy a brain is belongs to the whole of it; half are none
-    for brain in params:
+    for brain in params:  # which copy it is belongs to the whole of it
         brain[:, Param.COPY] = dice.across(*RANGES[Param.COPY]) if dice.one_in(2) else 0
     return Case(number, config, params, seed, arrays)
 
