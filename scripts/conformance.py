@@ -35,8 +35,7 @@ GOLDEN_PRESENTATIONS = 12
 SIZES = (1, 2, 3, 9)
 """Brains of a population; 9 are enough for backends that share large ones out among threads."""
 UNUSABLE = 2
-SHOWN = 10
-"""Failing cases that are described; the others are counted."""
+SHOWN = 10  # failing cases that are described; the others are counted
 
 FLAGS = (Flag.CONTINUE,) * 8 + (Flag.IDLE, Flag.START, Flag.TERMINATED, Flag.TRUNCATED)
 CYCLES = (1, 1, 2, 2, 3, 4, 5, 8, 11, 15)

@@ -56,11 +56,10 @@ def begun(settings: Settings, folder: str | Path | None, arguments: argparse.Nam
         RunError: there is a run in that folder.
         HebbitError: it cannot be resident.
     """
-    from hebbit.scripts.train import new_directory
+    from hebbit.scripts.train import new_directory, refuse_a_run
 
     began = time.perf_counter()
-    if folder is not None and (Path(folder) / "config.json").exists():
-        raise RunError(f"{folder} holds a run: go on with it by adding --resume, or choose another --run-dir")
+    refuse_a_run(folder)
     lives = _lives(settings, arguments)
     try:
         return Job(new_directory(settings, folder), settings, lives, time.perf_counter() - began)

@@ -111,10 +111,9 @@ def shares(settings: Settings) -> list[Settings]:
 
 def new(settings: Settings, folder: str | None) -> RunDirectory:
     """The folder of a run that begins."""
-    from hebbit.scripts.train import new_directory
+    from hebbit.scripts.train import new_directory, refuse_a_run
 
-    if folder is not None and (Path(folder) / "config.json").exists():
-        raise RunError(f"{folder} holds a run: go on with it by adding --resume, or choose another --run-dir")
+    refuse_a_run(folder)
     return new_directory(settings, folder)
 
 

@@ -144,12 +144,21 @@ def _begun(arguments: argparse.Namespace) -> Session:
     """A new run; its folder is made when nothing else can go wrong."""
     settings = of_new_run(arguments)
     folder = arguments.run_dir
-    if folder is not None and (Path(folder) / "config.json").exists():
-        raise RunError(f"{folder} holds a run: go on with it by adding --resume, or choose another --run-dir")
+    refuse_a_run(folder)
     if settings.tensorboard and importlib.util.find_spec("tensorboardX") is None:
         raise HebbitError("--tensorboard needs tensorboardX, which is not installed: pip install 'hebbit[tensorboard]'")
     agent = _newborn(settings, arguments.backend)
     return Session(new_directory(settings, folder), settings, agent, None, arguments)
+
+
+def refuse_a_run(folder: str | Path | None) -> None:
+    """Refuse a folder that holds a run already, before anything is made for another one.
+
+    Raises:
+        RunError: it does.
+    """
+    if folder is not None and (Path(folder) / "config.json").exists():
+        raise RunError(f"{folder} holds a run: go on with it by adding --resume, or choose another --run-dir")
 
 
 def new_directory(settings: Settings, folder: str | Path | None) -> RunDirectory:

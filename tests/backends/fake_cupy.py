@@ -23,7 +23,6 @@ from hebbit.backends.spec import BrainConfig, empty_arrays
 from hebbit.scripts.conformance import Dice, random_params
 
 MODULE = "hebbit.backends.cupy_backend"
-
 Order = Literal["C", "F"]
 ARCHITECTURE = 900
 SCHEDULE = 2  # shuffled: a GPU promises no order of threads
